@@ -63,6 +63,10 @@ public final class WebSocketMount: Service, Sendable {
         await self.state.drain(over: duration, on: MultiThreadedEventLoopGroup.singleton.any())
     }
 
+    /// Ends all connections that are there, at once: without a close frame, without TLS's goodbye, and with the tasks of their
+    /// handlers cancelled. For those who have had their time already; ``drain()`` gives them some. Waits for nothing.
+    public func cut() { self.state.force() }
+
     // MARK: Endpoints
 
     /// Puts other endpoints in the place of all that there are, at once.

@@ -49,6 +49,17 @@ import Testing
         #expect(mount.connections == 0)
     }
 
+    @Test("connections that have had their time are cut at once")
+    func cut() throws {
+        let mount = try WebSocketMount { echo() }
+        let channel = try EmbeddedChannel.connected([])
+        #expect(Self.outcome(mount.accept(channel), channel) == "")
+        #expect(channel.isActive)
+        mount.cut()
+        channel.embeddedEventLoop.run()
+        #expect(!channel.isActive)
+    }
+
     @Test("a head that can is answered here, with what came behind it")
     func usableHead() throws {
         let mount = try WebSocketMount { echo() }

@@ -64,10 +64,11 @@ struct BareGateway: Sendable {
     static func run(
         _ materials: GatewayMaterials,
         progress: Duration = .seconds(5),
+        grace: Duration = .seconds(1),
         body: (BareGateway) async throws -> Void
     ) async throws {
         let lines = Lines()
-        let gateway = Gateway(materials, threads: 2, progress: progress) { lines.add($0) }
+        let gateway = Gateway(materials, threads: 2, progress: progress, grace: grace) { lines.add($0) }
         let listening = try await gateway.start()
         let ports = Dictionary(uniqueKeysWithValues: listening.map { ($0.name, $0.address.port ?? 0) })
         let result: Result<Void, any Error>

@@ -5,6 +5,8 @@ import HTTPTypes
 import KHPClient
 import KHPServer
 import NIOCore
+import NIOPosix
+import NIOSSL
 import Testing
 
 @testable import KHPGateway
@@ -101,4 +103,86 @@ struct GatewayDrainTests {
             #expect(gateway.lines.with("drain.end").count == 1)
         }
     }
+
+    /// A client of TLS that falls silent: in a session, on a connection of HTTP/2, or behind the answer to a request.
+    enum SilentClient: Sendable, CaseIterable {
+        case session
+        case http2
+        case visitor
+
+        fileprivate var protocols: [String] { self == .http2 ? ["h2"] : [] }
+
+        fileprivate var request: String {
+            switch self {
+            case .session:
+                "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            case .http2:
+                // The preface, and SETTINGS without any (RFC 9113 section 3.4).
+                "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0"
+            case .visitor: "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            }
+        }
+    }
+
+    @Test("a client of TLS that has fallen silent is cut when its time is over", arguments: SilentClient.allCases)
+    func silentTLS(_ client: SilentClient) async throws {
+        var materials = GatewayMaterials(BareGateway.configuration(), hash: "1")
+        materials.listenerTLS["public"] = try CertificateAuthority.shared.get().server("IP:127.0.0.1")
+        try await BareGateway.run(materials, grace: .milliseconds(30)) { gateway in
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.certificateVerification = .none
+            tls.applicationProtocols = client.protocols
+            let context = try NIOSSLContext(configuration: tls)
+            let eventLoop = MultiThreadedEventLoopGroup.singleton.any()
+            let isSilent = eventLoop.makePromise(of: Void.self)
+            let channel = try await ClientBootstrap(group: eventLoop).channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: nil))
+                    try pipeline.addHandler(FallsSilent(behind: ByteBuffer(string: client.request), isSilent))
+                }
+            }.connect(host: "127.0.0.1", port: gateway.ports["public"] ?? 0).get()
+            defer { channel.close(promise: nil) }
+            try await isSilent.futureResult.get()
+            let expected = client == .session ? 1 : 0
+            while await gateway.gateway.sessions.count() < expected { await Task.yield() }
+            let clock = ContinuousClock()
+            let start = clock.now
+            let cut = await gateway.gateway.shutDown()
+            #expect(clock.now - start < .milliseconds(900), "TLS waits a second for a goodbye")
+            #expect(cut == expected)
+        }
+    }
+}
+
+/// A client that reads nothing any more, TLS's goodbye neither, once its request is being answered.
+private final class FallsSilent: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let request: ByteBuffer
+    private let isSilent: EventLoopPromise<Void>
+
+    init(behind request: ByteBuffer, _ isSilent: EventLoopPromise<Void>) {
+        self.request = request
+        self.isSilent = isSilent
+    }
+
+    // TLS keeps it until it is there.
+    func channelActive(context: ChannelHandlerContext) {
+        context.writeAndFlush(self.wrapOutboundOut(self.request), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+        self.isSilent.succeed()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.isSilent.fail(error)
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { self.isSilent.fail(ChannelError.eof) }
 }

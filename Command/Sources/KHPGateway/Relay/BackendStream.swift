@@ -113,7 +113,9 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
         guard let context, context.channel.isActive else { return }
         // Without this a close looks like an end in good order.
         _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-        context.close(promise: nil)
+        // TLS would say goodbye first, and wait for a backend that has fallen silent.
+        let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self)
+        (tls ?? context).close(promise: nil)
     }
 
     // MARK: Ending

@@ -11,9 +11,12 @@ final class Drain: Sendable {
     private let state = Mutex(State())
     /// The time between two lines about a drain that goes on.
     let progress: Duration
+    /// The time for the answers to the last close frames.
+    let grace: Duration
 
-    init(progress: Duration = .seconds(5)) {
+    init(progress: Duration = .seconds(5), grace: Duration = .seconds(1)) {
         self.progress = progress
+        self.grace = grace
     }
 
     /// Clients are sent away.

@@ -120,15 +120,14 @@ extension Gateway {
             for listener in self.listeners { tasks.addTask { await listener.close() } }
         }
         await self.sessions.close(.shutdown, over: shutdown.drain)
-        let cut = await self.waitForSessions(shutdown.drain + Self.grace)
-        await self.stop(atOnce: cut > 0)
+        let time = shutdown.drain + self.drain.grace
+        let end = NIODeadline.now() + TimeAmount(time)
+        let cut = await self.waitForSessions(time)
+        await self.stop(by: cut > 0 ? .now() : end)
         self.log.writeLeftOut()
         self.log.write(cut > 0 ? .warning : .notice, "drain.end", "the gateway has shut down", [("cut", .integer(cut))])
         return cut
     }
-
-    /// The time for the answers to the last close frames.
-    private static var grace: Duration { .seconds(1) }
 
     /// Waits until no session is left, for this long at most.
     /// - Returns: how many are left.

@@ -72,15 +72,17 @@ package actor Gateway {
     /// - Parameters:
     ///   - threads: how many event loops carry sessions.
     ///   - progress: the time between two lines about a drain that goes on.
+    ///   - grace: the time that clients have for their answers when all have been closed.
     ///   - log: takes the lines of the log.
     package init(
         _ materials: GatewayMaterials,
         threads: Int = System.coreCount,
         progress: Duration = .seconds(5),
+        grace: Duration = .seconds(1),
         log: @escaping @Sendable (String) -> Void
     ) {
         self.materials = materials
-        self.drain = Drain(progress: progress)
+        self.drain = Drain(progress: progress, grace: grace)
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: max(threads, 1))
         self.sessions = SessionTable(self.group)
         let lines = GatewayLog(instance: materials.configuration.instance, materials.configuration.log, sink: log)
@@ -345,14 +347,15 @@ package actor Gateway {
         self.lastReload.loaded = .now
     }
 
-    /// - Parameter atOnce: nobody is waited for: all that are left have had their time, and end with the event loops.
-    func stop(atOnce: Bool = false) async {
+    /// - Parameter end: from then on nobody is waited for: all that are left have had their time, and are cut.
+    func stop(by end: NIODeadline = .distantFuture) async {
         for pool in self.pools.values { pool.checks.cancel() }
+        let eventLoop = self.group.next()
         await withTaskGroup(of: Void.self) { tasks in
             for listener in self.line.all {
                 tasks.addTask {
                     await listener.close()
-                    if !atOnce { await listener.drain() }
+                    await listener.drain(by: end, on: eventLoop)
                 }
             }
         }

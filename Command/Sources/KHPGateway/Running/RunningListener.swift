@@ -140,6 +140,16 @@ final class RunningListener: Sendable {
     /// Ends all connections that are left.
     func drain() async { await self.mount.drain() }
 
+    /// Ends all connections that are left, and cuts those that are there at this time: TLS would wait for a client that has
+    /// fallen silent. Where the time is over already, it waits for nothing.
+    func drain(by end: NIODeadline, on eventLoop: any EventLoop) async {
+        let mount = self.mount
+        guard end > .now() else { return mount.cut() }
+        let cut = end == .distantFuture ? nil : eventLoop.scheduleTask(deadline: end) { mount.cut() }
+        await mount.drain()
+        cut?.cancel()
+    }
+
     /// `true` where new rules can be put in force while it listens.
     /// - Parameters:
     ///   - answers: the new rules have it answer ordinary requests.

@@ -1,5 +1,6 @@
 // Certificates and keys, as the TLS of listeners and to backends.
 
+import NIOCore
 import NIOSSL
 
 struct TLSFiles {
@@ -37,6 +38,8 @@ struct TLSFiles {
     ) -> TLSConfiguration? {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
+        // As long as a client has for its goodbye: a drain waits for both.
+        tls.shutdownTimeout = .seconds(1)
         if !settings.verifies { tls.certificateVerification = .none }
         if let ca = settings.ca {
             guard let roots = self.certificates(ca, "\(key).ca", &reading) else { return nil }
