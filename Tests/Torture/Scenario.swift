@@ -41,6 +41,9 @@ struct Scenario: Sendable, CustomTestStringConvertible {
         }
     }
 
+    /// `true` for ordinary HTTP on a connection of its own.
+    var isHTTP: Bool { self.name.hasPrefix("HTTP,") }
+
     /// Every so many-th operation of a kind fails in memory, where not all is asked for: TLS takes most of a run's time.
     var stride: Int { self.usesStreams || self.isLong ? 5 : 1 }
 
