@@ -34,7 +34,8 @@ extension ParserTable {
             "It takes what the operator or the user of the command has written.",
             [
                 "AccessOptions", "AdminAddress", "AdminClient", "AdminRoutes", "AlgorithmArgument",
-                "AuthenticatedPath", "ByteCount", "CompressionTotals.Direction", "ConfigurationSurroundings",
+                "AuthenticatedPath", "ByteCount", "ClientBootstrap", "CompressionTotals.Direction",
+                "ConfigurationSurroundings",
                 "ConnectCommand", "Console", "EndpointOptions", "EnvironmentRoots", "ExtensionArgument",
                 "FieldArgument", "FileArgument", "GatewayCommand", "GatewayCommand.CheckDepth",
                 "GatewayControlCommand", "HostNameAnswer", "HostNames", "InteractiveCommand", "Khp", "LineEditor",
@@ -90,6 +91,7 @@ extension ParserTable {
         Capture init
         CharacterCut whole
         ChatRoute.Names add
+        ClientBootstrap connect
         CommandFailure init usage
         CompressionTotals.Direction words
         ConfigurationSurroundings init system
