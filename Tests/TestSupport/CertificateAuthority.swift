@@ -65,6 +65,12 @@ package final class CertificateAuthority: @unchecked Sendable {
         else { throw Failure() }
     }
 
+    deinit {
+        X509_free(self.certificate)
+        EVP_PKEY_free(self.key)
+        EVP_PKEY_free(self.leafKey)
+    }
+
     /// A certificate and its key.
     package struct Issued: Sendable {
         package let chain: [NIOSSLCertificateSource]
