@@ -76,7 +76,7 @@ enum Attacks {
     }
 
     private static let pingFlood = 6
-    private static let messageFlood = 10
+    static let messageFlood = 10
     private static let upgrade =
         "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"

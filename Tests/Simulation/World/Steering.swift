@@ -137,6 +137,16 @@ struct Steering: Sendable {
         }
     }
 
+    private static func proves(anew: Bool = false) -> @Sendable (inout Scenario) -> Void {
+        { scenario in
+            Self.opens()(&scenario)
+            scenario.asks = .credentialsOutside
+            scenario.hasSession = true
+            scenario.hasPings = false
+            if anew { scenario.extensions.insert(.revalidate) }
+        }
+    }
+
     /// All but the last bytes: they are a balancer's message, or of the key of hixie-76.
     private static let allButSome = -3
 
@@ -195,6 +205,24 @@ struct Steering: Sendable {
                     ],
                     shape: Self.extends([101])
                 ),
+                // A flood of pings in messages, from a peer that takes nothing.
+                Path(
+                    place: nil,
+                    leads: bothOpen + [
+                        Lead(
+                            place: .stage(.client, .open),
+                            steps: [
+                                .fault(.neverDrains, role, amount: 0),
+                                .fault(.takeover, role, amount: Attacks.messageFlood),
+                                .deliver(role, atMost: 65_536),
+                            ]
+                        )
+                    ],
+                    shape: { scenario in
+                        Self.opens()(&scenario)
+                        scenario.extensions.insert(.pingPong)
+                    }
+                ),
                 // A ping has gone out, and nothing has come since.
                 Path(
                     place: .keepAlive(role, .silent),
@@ -220,7 +248,7 @@ struct Steering: Sendable {
                 leads: [
                     Lead(
                         place: .stage(.client, .opening),
-                        steps: [.fault(.takeover, .client, amount: 0), .deliver(.client, atMost: 65_536)]
+                        steps: [.fault(.takeover, .client, amount: 0), .deliver(.client, atMost: -4)]
                     )
                 ]
             ),
@@ -237,8 +265,18 @@ struct Steering: Sendable {
                 ],
                 shape: Self.opens()
             ),
-            // Servers of ours end the connection with a 401; others do not, and the replay may lose it.
-            Path(place: .stage(.client, .challenged), leads: [Self.challenge], shape: { $0.answersChallenges = true }),
+            // Servers of ours end the connection with a 401; others do not, and the replay may lose it. One says more than it
+            // was asked.
+            Path(
+                place: .stage(.client, .challenged),
+                leads: [
+                    Lead(
+                        place: .stage(.client, .opening),
+                        steps: [.fault(.takeover, .client, amount: 6), .deliver(.client, atMost: -24)]
+                    )
+                ],
+                shape: { $0.answersChallenges = true }
+            ),
             Path(
                 place: nil,
                 leads: [
@@ -301,6 +339,25 @@ struct Steering: Sendable {
                 leads: Self.toOpening + [Self.opened()] + Self.inside + [Self.answered()],
                 shape: Self.extends([101]),
                 isOfStatuses: true
+            ),
+            // A session ends with the proof of who the client is, and later where another is given.
+            Path(
+                place: nil,
+                leads: Self.toOpening + [
+                    Self.opened(), Lead(place: .stage(.client, .open), steps: [.pass(milliseconds: 35_000)]),
+                ],
+                shape: Self.proves()
+            ),
+            Path(
+                place: nil,
+                leads: Self.toOpening + [
+                    Self.opened(),
+                    Lead(
+                        place: .stage(.client, .open),
+                        steps: [.revalidate, .deliver(.client, atMost: 65_536), .pass(milliseconds: 45_000)]
+                    ),
+                ],
+                shape: Self.proves(anew: true)
             ),
             // A challenge inside that is cut: it is answered on a connection of its own.
             Path(
