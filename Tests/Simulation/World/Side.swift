@@ -128,8 +128,10 @@ final class Side {
             self.closing = closing
             self.closingSince = now
         }
-        self.noteUnfinished(now)
         let stage = self.connection.stageName
+        // Messages are counted anew from there on.
+        if stage == .open, self.stage != .open { self.unfinished = nil }
+        self.noteUnfinished(now)
         guard stage != self.stage else { return }
         self.stage = stage
         if [.extended, .decidingInside, .challengedInside].contains(stage), self.extendedSince == nil {
