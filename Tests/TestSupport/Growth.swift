@@ -51,8 +51,8 @@ package enum Growth {
             let less = self.seconds(small)
             guard less < 0.5 * Double(Sanitizer.patience) else { return "\(size) bytes took \(less) s" }
             // Work that does not depend on the input is on both sides. A square shows as 16, and what lies half way
-            // between a line and a square as 8.
-            let bound = less * 6 + 0.000_02
+            // between a line and a square as 8. A sanitizer's allocations grow by themselves.
+            let bound = less * (Sanitizer.patience > 1 ? 12 : 6) + 0.000_02
             let more = self.seconds(large, below: bound)
             if more < bound { return nil }
             fault = "\(size) bytes took \(less) s, four times as many \(more) s"
