@@ -131,4 +131,20 @@ struct ReauthorizationTests {
         inForce.use([:]) { $0 }
         #expect(inForce.end(of: facts, at: new) == .removed)
     }
+
+    @Test("a service goes with its gateway, though it knows those in force")
+    func released() {
+        let inForce = ServicesInForce()
+        var surroundings = ServiceSurroundings(sessions: SessionTable(MultiThreadedEventLoopGroup.singleton))
+        surroundings.inForce = inForce
+        var service: RunningService? = RunningService(
+            GatewayConfiguration.Service(name: "s", path: PathPattern(path: "/s"), kind: .echo),
+            in: surroundings
+        )
+        weak let seen = service
+        if let service { inForce.use(["s": service]) { $0 } }
+        #expect(seen != nil)
+        service = nil
+        #expect(seen == nil)
+    }
 }

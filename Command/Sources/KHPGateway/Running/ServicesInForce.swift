@@ -6,8 +6,13 @@ import KHPServer
 import Synchronization
 
 final class ServicesInForce: Sendable {
+    /// The gateway holds its services, and each of them holds this list: it holds none of them, or all would stay for ever.
+    private struct Listed {
+        weak var service: RunningService?
+    }
+
     private struct State {
-        var services: [String: RunningService] = [:]
+        var services: [String: Listed] = [:]
         /// The services that are gone, and whose sessions stay.
         var kept: Set<String> = []
         var renew: @Sendable (Principal) -> Principal? = { $0 }
@@ -24,7 +29,7 @@ final class ServicesInForce: Sendable {
         renew: @escaping @Sendable (Principal) -> Principal?
     ) {
         self.state.withLock { state in
-            state.services = services
+            state.services = services.mapValues { Listed(service: $0) }
             // Until a service of the name comes again.
             state.kept = state.kept.union(kept).subtracting(services.keys)
             state.renew = renew
@@ -34,7 +39,7 @@ final class ServicesInForce: Sendable {
     /// The end that a session of a service meets that is not in force any more; `nil` where it goes on.
     func end(of facts: SessionFacts, at service: RunningService) -> SessionEnd? {
         let state = self.state.withLock { $0 }
-        guard let now = state.services[facts.service] else {
+        guard let now = state.services[facts.service]?.service else {
             return state.kept.contains(facts.service) ? nil : .removed
         }
         guard now !== service, now.rules.reauthorizes else { return nil }
