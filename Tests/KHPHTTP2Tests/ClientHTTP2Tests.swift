@@ -50,6 +50,8 @@ private final class Opening {
         }
     }
 
+    deinit { _ = try? self.channel.finish(acceptAlreadyClosed: true) }
+
     /// The server's first settings.
     func receive(_ settings: [(UInt16, UInt32)]) throws {
         var frame = ByteBuffer(bytes: [0, 0, UInt8(6 * settings.count), 4, 0, 0, 0, 0, 0])

@@ -19,6 +19,8 @@ private final class Connection {
         try self.channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
     }
 
+    deinit { _ = try? self.channel.finish(acceptAlreadyClosed: true) }
+
     func quiesce() { self.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
 
     func receiveGoAway(_ last: HTTP2StreamID = .maxID) throws {
@@ -100,6 +102,7 @@ private final class Connection {
         try connection.receiveGoAway()
         #expect(!connection.life.takePlace())
         let unconnected = EmbeddedChannel()
+        defer { _ = try? unconnected.finish(acceptAlreadyClosed: true) }
         let life = ConnectionLife(.init(first: .seconds(1), next: .seconds(1)))
         try unconnected.pipeline.syncOperations.addHandler(life)
         #expect(!life.takePlace())

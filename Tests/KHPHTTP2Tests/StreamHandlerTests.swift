@@ -40,6 +40,15 @@ private final class Stream<Exchange: StreamExchange> {
         try self.channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
     }
 
+    /// Closes the channel beneath the handler, which would wait for its peer.
+    deinit {
+        let pipeline = self.channel.pipeline.syncOperations
+        let end = try? pipeline.context(handlerType: StreamHandler<Exchange>.self)
+        end?.close(promise: nil)
+        self.channel.embeddedEventLoop.run()
+        _ = try? self.channel.finish(acceptAlreadyClosed: true)
+    }
+
     func receive(_ fields: [(String, String)], isLast: Bool = false) throws {
         let head = HTTP2Frame.FramePayload.Headers(headers: HPACKHeaders(fields), endStream: isLast)
         try self.channel.writeInbound(HTTP2Frame.FramePayload.headers(head))
