@@ -50,6 +50,11 @@ final class Wire: ChannelOutboundHandler {
         promise?.succeed()
     }
 
+    /// Those that still wait fail, as with a channel that has closed.
+    func failMarks() {
+        for mark in self.marks { mark?.fail(ChannelError.ioOnClosedChannel) }
+    }
+
     func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
         if let question = event as? UnwrittenBytesOfStream { question.count = self.unwrittenOfStream }
         if event is StreamReset { self.resets += 1 }
@@ -184,6 +189,7 @@ final class EmbeddedSocket: ConnectionDelegate {
         self.wire.isHeld = false
         self.wire.staysOpen = false
         _ = try? self.channel.finish(acceptAlreadyClosed: true)
+        self.wire.failMarks()
     }
 }
 

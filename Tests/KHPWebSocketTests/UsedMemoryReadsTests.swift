@@ -22,7 +22,7 @@ struct UsedMemoryReadsTests {
         }
     }
 
-    private struct Reads {
+    private final class Reads {
         let channel = EmbeddedChannel()
         let reader: Reader
 
@@ -31,6 +31,8 @@ struct UsedMemoryReadsTests {
             try self.channel.pipeline.syncOperations.addHandler(self.reader)
             try self.channel.syncOptions?.setOption(.maxMessagesPerRead, value: 4)
         }
+
+        deinit { _ = try? self.channel.finish(acceptAlreadyClosed: true) }
 
         /// A read of `count` bytes into a buffer with room for `capacity`.
         func read(_ count: Int, of capacity: Int) throws {
