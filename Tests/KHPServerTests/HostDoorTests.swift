@@ -37,6 +37,8 @@ private final class Waiting {
         self.door.open()
     }
 
+    deinit { _ = try? self.channel.finish(acceptAlreadyClosed: true) }
+
     func isSetUp() {
         self.ready.succeed()
         self.channel.embeddedEventLoop.run()

@@ -32,6 +32,16 @@ private final class Watched {
         self.channel = try .connected([self.wire, self.watch, self.host])
     }
 
+    /// Closes the channel beneath the watch, which lets nobody behind it close one that is ours.
+    deinit {
+        self.wire.isStuck = false
+        let end = try? self.channel.pipeline.syncOperations.context(handler: self.wire)
+        end?.flush()
+        end?.close(promise: nil)
+        self.loop.run()
+        _ = try? self.channel.finish(acceptAlreadyClosed: true)
+    }
+
     /// Theirs, with a request of ours behind: the connection is ours, which answers with a refusal.
     func becomeOurs() throws {
         try self.channel.receive(get + refused)

@@ -94,6 +94,8 @@ final class MemoryHost: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         self.all.append(String(buffer: self.unwrapInboundIn(data)))
         self.first.take()?(context)

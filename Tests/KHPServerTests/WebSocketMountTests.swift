@@ -43,6 +43,7 @@ import Testing
     func unusableHead(path: String) throws {
         let mount = try WebSocketMount { echo() }
         let channel = try EmbeddedChannel.connected([])
+        defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
         let head = HTTPRequest(method: .get, scheme: nil, authority: "a", path: path)
         #expect(Self.outcome(mount.takeOver(channel, after: head), channel) == "\(WebSocketError.Code.invalidArgument)")
         #expect(try channel.written() == "")
@@ -53,6 +54,7 @@ import Testing
     func cut() throws {
         let mount = try WebSocketMount { echo() }
         let channel = try EmbeddedChannel.connected([])
+        defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
         #expect(Self.outcome(mount.accept(channel), channel) == "")
         #expect(channel.isActive)
         mount.cut()
@@ -64,6 +66,7 @@ import Testing
     func usableHead() throws {
         let mount = try WebSocketMount { echo() }
         let channel = try EmbeddedChannel.connected([MemoryWire()])
+        defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
         let head = HTTPRequest(method: .get, scheme: nil, authority: "a", path: "/~")
         #expect(Self.outcome(mount.takeOver(channel, after: head), channel) == "")
         #expect(try channel.written().hasPrefix("HTTP/1.1 404 "))
@@ -106,6 +109,7 @@ import Testing
             #expect(!state.setUp(channel, .none, tls: nil))
         }
         let open = try EmbeddedChannel.connected([MemoryWire()])
+        defer { _ = try? open.finish(acceptAlreadyClosed: true) }
         #expect(state.setUp(open, .none, tls: nil))
         open.pipeline.fireChannelActive()
         open.embeddedEventLoop.run()

@@ -58,8 +58,7 @@ final class MemoryHTTP {
     deinit {
         self.wire.isStuck = false
         self.channel.pipeline.flush()
-        self.channel.close(promise: nil)
-        self.channel.embeddedEventLoop.run()
+        _ = try? self.channel.finish(acceptAlreadyClosed: true)
     }
 
     /// An application that does not come back until its client has gone.
@@ -282,7 +281,8 @@ private func post(_ length: Int, _ fields: String = "") -> String {
         skipping.handler.goAway()
         #expect(skipping.wire.hasEndedOutput)
         for hasBegun in [false, true] {
-            let busy = try MemoryHTTP()
+            let (held, application) = AsyncStream.makeStream(of: Void.self)
+            let busy = try MemoryHTTP { _ in for await _ in held {} }
             try busy.receive(get)
             let exchange = try busy.exchange()
             if hasBegun { #expect(failure(busy.handler.begin(.init(status: .ok), to: exchange)) == nil) }
@@ -290,7 +290,8 @@ private func post(_ length: Int, _ fields: String = "") -> String {
             if !hasBegun { #expect(failure(busy.handler.begin(.init(status: .ok), to: exchange)) == nil) }
             #expect(failure(busy.handler.endResponse(to: exchange)) == nil)
             #expect(try busy.written().contains("Connection: close") == !hasBegun)
-            busy.handler.ended(exchange, nil)
+            application.finish()
+            busy.loop.run()
             #expect(busy.phase == "ending")
         }
     }
@@ -336,7 +337,8 @@ private func post(_ length: Int, _ fields: String = "") -> String {
     @Test("a writer waits while the client takes nothing, and goes on when there is room, or when all is over")
     func room() throws {
         for ends in [false, true] {
-            let http = try MemoryHTTP()
+            let (held, application) = AsyncStream.makeStream(of: Void.self)
+            let http = try MemoryHTTP { _ in for await _ in held {} }
             try http.receive(get)
             let exchange = try http.exchange()
             #expect(failure(http.handler.begin(.init(status: .ok), to: exchange)) == nil)
@@ -350,7 +352,8 @@ private func post(_ length: Int, _ fields: String = "") -> String {
             #expect(http.has(.writing))
             if ends {
                 #expect(failure(http.handler.endResponse(to: exchange)) == "later")
-                http.handler.ended(exchange, nil)
+                application.finish()
+                http.loop.run()
             } else {
                 http.channel.isWritable = true
                 http.channel.pipeline.fireChannelWritabilityChanged()
