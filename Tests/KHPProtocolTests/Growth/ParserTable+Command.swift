@@ -62,7 +62,7 @@ extension ParserTable {
                 "RedirectTurns", "RelaySession", "ReloadChanges.Names", "Revalidations", "RunningService", "Seat",
                 "Secret", "ServiceDoor", "ServiceDraft", "ServiceGate", "ServicesInForce", "SessionEnd",
                 "SessionFacts", "SessionPages.Page", "SessionRenewal", "StreamRelay", "StreamRelay.Closing", "Style",
-                "TranscriptWriter", "UppercaseExtension.Transform", "WarningLog", "Watcher", "WholeAnswer", "Wrong",
+                "TranscriptWriter", "UppercaseExtension.Transform", "WarningLog", "Watcher", "Wrong",
                 "YAMLText.Failure",
             ]
         ),
@@ -232,7 +232,6 @@ extension ParserTable {
         WarningLog sentence subscript
         Watcher note
         WebOrigin init
-        WholeAnswer init
         Wrong init
         YAMLScalar quoted
         YAMLText read

@@ -66,21 +66,29 @@ package struct AdminClient: Sendable {
                         if let tls {
                             try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: self.name))
                         }
-                        try pipeline.addHandler(WholeAnswer(request, answer, most: self.most))
+                        try pipeline.addHandler(WholeAnswer(most: self.most))
                     }
                 }
-            let channel: any Channel
-            switch self.address {
-            case .unix(let path): channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
-            case .host(let host, let port):
-                channel = try await bootstrap.connect(toHost: host, port: port, by: self.names, on: eventLoop).get()
+            // Several addresses may be tried, and each has a channel: the one that has connected asks, and it alone answers.
+            let asked = self.connected(by: bootstrap, on: eventLoop).flatMapThrowing { channel -> any Channel in
+                try channel.pipeline.syncOperations.handler(type: WholeAnswer.self).promise = answer
+                channel.writeAndFlush(request, promise: nil)
+                return channel
             }
+            let channel = try await asked.get()
             defer { channel.close(promise: nil) }
             return try Self.answer(String(buffer: try await answer.futureResult.get()))
         } catch {
             answer.fail(error)
             if let failure = error as? Failure { throw failure }
             throw .unreachable(ConnectFailure(error).words)
+        }
+    }
+
+    private func connected(by bootstrap: ClientBootstrap, on eventLoop: any EventLoop) -> EventLoopFuture<any Channel> {
+        switch self.address {
+        case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
+        case .host(let host, let port): bootstrap.connect(toHost: host, port: port, by: self.names, on: eventLoop)
         }
     }
 
@@ -112,41 +120,34 @@ package struct AdminClient: Sendable {
     }
 }
 
-/// Asks, and takes all that comes until the connection ends.
+/// Takes all that comes until the connection ends.
 private final class WholeAnswer: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
 
-    private let request: ByteBuffer
-    private let answer: EventLoopPromise<ByteBuffer>
     private let most: Int
     private var bytes = ByteBuffer()
+    /// Of whoever asks on this channel; `nil` before, and for an address that is not the one.
+    var promise: EventLoopPromise<ByteBuffer>?
 
-    init(_ request: ByteBuffer, _ answer: EventLoopPromise<ByteBuffer>, most: Int) {
-        self.request = request
-        self.answer = answer
+    init(most: Int) {
         self.most = most
-    }
-
-    func channelActive(context: ChannelHandlerContext) {
-        context.writeAndFlush(self.wrapOutboundOut(self.request), promise: nil)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = self.unwrapInboundIn(data)
         self.bytes.writeBuffer(&bytes)
         guard self.bytes.readableBytes > self.most else { return }
-        self.answer.fail(AdminClient.Failure.noAnswer)
+        self.promise?.fail(AdminClient.Failure.noAnswer)
         context.close(promise: nil)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Before the answer it tells why there is none; behind it, a peer may end as it likes.
-        if self.bytes.readableBytes == 0 { self.answer.fail(error) }
+        if self.bytes.readableBytes == 0 { self.promise?.fail(error) }
         context.close(promise: nil)
     }
 
-    func channelInactive(context: ChannelHandlerContext) { self.answer.succeed(self.bytes) }
+    func channelInactive(context: ChannelHandlerContext) { self.promise?.succeed(self.bytes) }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.answer.succeed(self.bytes) }
+    func handlerRemoved(context: ChannelHandlerContext) { self.promise?.succeed(self.bytes) }
 }
