@@ -4,6 +4,7 @@ import CommandTestSupport
 import Foundation
 import HTTPTypes
 import KHPServer
+import NIOCore
 import Synchronization
 import Testing
 
@@ -54,5 +55,31 @@ struct GatewayControlTests {
         #expect(json.status == 3 && json.event("error")?["code"] as? String == "connect-failed", "\(json)")
         let choice = try await RunningCommand.run(arguments + ["--service", "s"])
         #expect(choice.status == 2)
+    }
+
+    @Test(
+        "done is what a gateway has answered so, and not a redirect, a page or a part of an answer",
+        arguments: [
+            ("302 Found\r\nContent-Length: 2\r\n\r\n{}", Ending.closedOtherwise),
+            ("200 OK\r\nContent-Length: 9\r\n\r\n<p>Hi</p>", .connectFailed), ("200 OK\r\n\r\n", .connectFailed),
+            ("200 OK\r\nContent-Length: 400\r\n\r\n{\"ready\":true}", .connectFailed),
+            ("200 OK\r\nContent-Length: 14\r\n\r\n{\"ready\":true}", nil),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\n\r\ne\r\n{\"ready\":true}\r\n0\r\n\r\n", nil),
+        ] as [(String, Ending?)]
+    )
+    func done(_ answer: String, _ status: Ending?) async throws {
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, outbound in
+                for try await _ in inbound { break }
+                try await outbound.write(ByteBuffer(string: "HTTP/1.1 " + answer))
+            }
+        } body: { port in
+            let piped = PipedConsole()
+            let words = ["gateway", "ctl", "--admin", "127.0.0.1:\(port)", "ready"]
+            let failure = await Khp.run(words, in: .alone(console: piped.console))
+            let output = try piped.text()
+            #expect(failure?.status == status, "\(output)")
+            if status == nil { #expect(output == "{\"ready\":true}\n") }
+        }
     }
 }

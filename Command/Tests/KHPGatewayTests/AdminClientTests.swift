@@ -1,4 +1,4 @@
-// A question to an admin address: names with several addresses.
+// A question to an admin address: names with several addresses, and answers that are whole or cut.
 
 import CommandTestSupport
 import NIOCore
@@ -25,5 +25,49 @@ struct AdminClientTests {
                 #expect(answer.status == 200 && answer.body == "{}", "\(addresses)")
             }
         }
+    }
+
+    static let rows: [(text: String, status: Int, body: String)] = [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, "{}"),
+        ("HTTP/1.1 200\r\ncontent-length:\t2 \r\nContent-Length: 2\r\n\r\n{}more", 200, "{}"),
+        ("HTTP/1.0 503 Later\r\n\r\n{}", 503, "{}"),
+        ("HTTP/1.1 204 Done\r\n\r\n", 204, ""),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\n{\r\n001;a=b\r\n}\r\n0\r\nA: b\r\n\r\n", 200, "{}"),
+    ]
+
+    @Test("an answer that is whole, with a length, in chunks or up to the end", arguments: Self.rows)
+    func whole(_ row: (text: String, status: Int, body: String)) throws {
+        let answer = try AdminClient.Answer(ByteBuffer(string: row.text))
+        #expect(answer.status == row.status && answer.body == row.body)
+    }
+
+    @Test(
+        "what is cut, or no answer of HTTP/1, is none",
+        arguments: [
+            "", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "SSH-2.0 200\r\n\r\n",
+            "HTTP/1.1 OK\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nno field\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 1\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        ]
+    )
+    func cut(_ text: String) {
+        #expect(throws: AdminClient.Failure.self) { try AdminClient.Answer(ByteBuffer(string: text)) }
+    }
+
+    @Test("content of no length is whole where the connection ends in order, and nowhere else")
+    func lost() throws {
+        let text = "HTTP/1.1 200 OK\r\n\r\n{}"
+        #expect(throws: AdminClient.Failure.self) {
+            try AdminClient.Answer(ByteBuffer(string: text), endsWell: false)
+        }
+        let counted = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+        #expect(try AdminClient.Answer(ByteBuffer(string: counted), endsWell: false).body == "{}")
     }
 }

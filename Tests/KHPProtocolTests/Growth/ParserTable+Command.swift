@@ -2,6 +2,7 @@
 
 extension ParserTable {
     static let commandSuites: [String: String] = [
+        "AdminClient.Answer": "KHPGatewayTests/GatewayGrowthTests",
         "AdminRequest": "KHPGatewayTests/GatewayGrowthTests",
         "Base64Text": "KHPGatewayTests/GatewayGrowthTests",
         "GroupsFile": "KHPGatewayTests/GatewayGrowthTests",
@@ -49,7 +50,7 @@ extension ParserTable {
         (
             "It keeps, hands on or shows what others have read, and looks at none of it.",
             [
-                "AdminClient.Answer", "BackendHealth", "BackendLink", "BackendPool", "BackendSide", "BackendSocket",
+                "BackendHealth", "BackendLink", "BackendPool", "BackendSide", "BackendSocket",
                 "BackendStream", "BackendTaker", "Balance", "Capture", "ChatRoute.Names", "CommandFailure",
                 "ConnectFailure", "ConnectionTrace", "DemoFailure", "DemoSteps", "DemoSteps.Expected", "FileFailure",
                 "Gateway", "Gateway.ServiceStatus", "GatewayConfiguration", "GatewayConfiguration.Backend",

@@ -117,6 +117,7 @@ struct GatewayControlCommand: SurroundedCommand {
             } else {
                 answer = try await client.ask(method, path + (self.id ?? ""))
             }
+            guard !answer.isDone || answer.isObject else { throw .noAnswer }
         } catch {
             let words: String
             switch error {
@@ -126,7 +127,7 @@ struct GatewayControlCommand: SurroundedCommand {
             throw CommandFailure(.connectFailed, code: "connect-failed", TerminalText.escaped(words))
         }
         surroundings.console.report(.result(answer.body.trimmingCharacters(in: .newlines)))
-        guard answer.status < 400 else {
+        guard answer.isDone else {
             let hint = answer.status == 401 ? "; KHP_ADMIN_TOKEN has to hold its token" : ""
             throw CommandFailure(.closedOtherwise, code: "refused", "the gateway answered \(answer.status)\(hint)")
         }
@@ -141,5 +142,15 @@ struct GatewayControlCommand: SurroundedCommand {
         }
         tls.trustRoots = .certificates(roots)
         return tls
+    }
+}
+
+extension AdminClient.Answer {
+    /// `true` where the gateway has done what it was asked for.
+    fileprivate var isDone: Bool { (200...299).contains(self.status) }
+
+    /// `true` for an object in JSON, as a gateway answers each verb: a page of somebody else's on the way is none.
+    fileprivate var isObject: Bool {
+        (try? JSONSerialization.jsonObject(with: Data(self.body.utf8))) is [String: Any]
     }
 }

@@ -17,7 +17,7 @@ package struct AdminClient: Sendable {
 
     package enum Failure: Error, Sendable {
         case unreachable(String)
-        /// Nothing that is an answer, or more than the bound.
+        /// Nothing that is an answer, a part of one, or more than the bound.
         case noAnswer
     }
 
@@ -53,7 +53,7 @@ package struct AdminClient: Sendable {
     /// - Throws: ``Failure``.
     package func ask(_ method: String, _ path: String) async throws(Failure) -> Answer {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.any()
-        let answer = eventLoop.makePromise(of: ByteBuffer.self)
+        let answer = eventLoop.makePromise(of: WholeAnswer.Received.self)
         let request = ByteBuffer(string: self.request(method, path))
         let late = eventLoop.scheduleTask(in: self.limit) { answer.fail(ConnectFailure(.timeout, Self.tooLate)) }
         defer { late.cancel() }
@@ -77,7 +77,8 @@ package struct AdminClient: Sendable {
             }
             let channel = try await asked.get()
             defer { channel.close(promise: nil) }
-            return try Self.answer(String(buffer: try await answer.futureResult.get()))
+            let received = try await answer.futureResult.get()
+            return try Answer(received.bytes, endsWell: received.endsWell)
         } catch {
             answer.fail(error)
             if let failure = error as? Failure { throw failure }
@@ -109,25 +110,22 @@ package struct AdminClient: Sendable {
         let authorization = self.token.map { "Authorization: Bearer \($0)\r\n" } ?? ""
         return "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\(authorization)\r\n"
     }
-
-    private static func answer(_ text: String) throws(Failure) -> Answer {
-        guard let head = text.firstRange(of: "\r\n\r\n"),
-            let status = text[..<head.lowerBound].split(separator: " ", maxSplits: 2).dropFirst().first.flatMap({
-                Int($0)
-            })
-        else { throw .noAnswer }
-        return Answer(status: status, body: String(text[head.upperBound...]))
-    }
 }
 
 /// Takes all that comes until the connection ends.
 private final class WholeAnswer: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
+    struct Received: Sendable {
+        var bytes = ByteBuffer()
+        /// `false` where the connection was lost.
+        var endsWell = true
+    }
+
     private let most: Int
-    private var bytes = ByteBuffer()
+    private var received = Received()
     /// Of whoever asks on this channel; `nil` before, and for an address that is not the one.
-    var promise: EventLoopPromise<ByteBuffer>?
+    var promise: EventLoopPromise<Received>?
 
     init(most: Int) {
         self.most = most
@@ -135,19 +133,20 @@ private final class WholeAnswer: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = self.unwrapInboundIn(data)
-        self.bytes.writeBuffer(&bytes)
-        guard self.bytes.readableBytes > self.most else { return }
+        self.received.bytes.writeBuffer(&bytes)
+        guard self.received.bytes.readableBytes > self.most else { return }
         self.promise?.fail(AdminClient.Failure.noAnswer)
         context.close(promise: nil)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Before the answer it tells why there is none; behind it, a peer may end as it likes.
-        if self.bytes.readableBytes == 0 { self.promise?.fail(error) }
+        // Before the answer it tells why there is none; behind one that is whole, a peer may end as it likes.
+        if self.received.bytes.readableBytes == 0 { self.promise?.fail(error) }
+        self.received.endsWell = false
         context.close(promise: nil)
     }
 
-    func channelInactive(context: ChannelHandlerContext) { self.promise?.succeed(self.bytes) }
+    func channelInactive(context: ChannelHandlerContext) { self.promise?.succeed(self.received) }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.promise?.succeed(self.bytes) }
+    func handlerRemoved(context: ChannelHandlerContext) { self.promise?.succeed(self.received) }
 }
