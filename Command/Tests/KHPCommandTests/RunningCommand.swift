@@ -33,19 +33,24 @@ enum RunningCommand {
     static func run(_ arguments: [String], input: String = "", environment: [String: String] = [:]) async throws
         -> Ended
     {
+        try await self.run(arguments, bytes: Data(input.utf8), environment: environment)
+    }
+
+    /// The same with bytes that need not be text.
+    static func run(_ arguments: [String], bytes: Data, environment: [String: String] = [:]) async throws -> Ended {
         try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
-                continuation.resume(with: Result { try blocking(arguments, input: input, environment: environment) })
+                continuation.resume(with: Result { try blocking(arguments, bytes, environment) })
             }
         }
     }
 
-    private static func blocking(_ arguments: [String], input: String, environment: [String: String]) throws -> Ended {
-        let (process, pipes) = try start(arguments, environment: environment)
+    private static func blocking(_ typed: [String], _ input: Data, _ environment: [String: String]) throws -> Ended {
+        let (process, pipes) = try start(typed, environment: environment)
         let watchdog = DispatchWorkItem { process.terminate() }
         DispatchQueue.global().asyncAfter(deadline: .now() + 30, execute: watchdog)
         defer { watchdog.cancel() }
-        try pipes.input.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+        try pipes.input.fileHandleForWriting.write(contentsOf: input)
         try pipes.input.fileHandleForWriting.close()
         let errors = Collected(pipes.errors)
         let output = pipes.output.fileHandleForReading.readDataToEndOfFile()

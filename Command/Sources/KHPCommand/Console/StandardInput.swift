@@ -10,7 +10,7 @@ enum StandardInput {
     static func readLines(into queue: InputQueue) {
         Thread.detachNewThread {
             var splitter = LineSplitter()
-            while let chunk = read(0) {
+            while let chunk = self.read(0), !chunk.isEmpty {
                 for line in splitter.feed(chunk) { queue.put(line) }
                 if splitter.isOverLimit {
                     queue.put(.failure(.usage("a line of standard input is longer than 64 MiB")))
@@ -28,7 +28,7 @@ enum StandardInput {
         Thread.detachNewThread {
             var editor = LineEditor()
             console.setPrompt(editor.rendered(prompt: prompt, columns: console.columns))
-            reading: while let chunk = self.read(0) {
+            reading: while let chunk = self.read(0), !chunk.isEmpty {
                 for effect in editor.feed(chunk) {
                     switch effect {
                     case .redraw: break
@@ -45,18 +45,42 @@ enum StandardInput {
         }
     }
 
-    private static func read(_ descriptor: Int32) -> [UInt8]? {
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    /// Longest line that is a name or a password.
+    static let maximumAnswerBytes = 1 << 16
+
+    /// The next line of a pipe or file, which holds a name or a password, without its line end; `nil` at the end. Blocking,
+    /// and takes nothing of what stands behind the line.
+    /// - Throws: ``CommandFailure`` for one that is too long or is not UTF-8: repaired, it would be another.
+    static func answer(at descriptor: Int32 = 0) throws(CommandFailure) -> String? {
+        var line: [UInt8] = []
+        while true {
+            guard let byte = self.read(descriptor, upTo: 1)?.first else {
+                if line.isEmpty { return nil }
+                break
+            }
+            if byte == UInt8(ascii: "\n") { break }
+            guard line.count < self.maximumAnswerBytes else {
+                throw .usage("a line of standard input is longer than 64 KiB")
+            }
+            line.append(byte)
+        }
+        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        guard let text = String(validating: line, as: UTF8.self) else {
+            throw .usage("a line of standard input is not UTF-8, so it is neither a name nor a password")
+        }
+        return text
+    }
+
+    /// Some bytes of a descriptor, once there are any: none at its end, and `nil` where it cannot be read.
+    static func read(_ descriptor: Int32, upTo most: Int = 1 << 16) -> [UInt8]? {
+        var chunk = [UInt8](repeating: 0, count: most)
         while true {
             let count = Foundation.read(descriptor, &chunk, chunk.count)
-            if count > 0 { return Array(chunk.prefix(count)) }
-            if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EAGAIN {
-                var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                poll(&wait, 1, -1)
-                continue
-            }
-            return nil
+            if count >= 0 { return Array(chunk.prefix(count)) }
+            if errno == EINTR { continue }
+            guard errno == EAGAIN else { return nil }
+            var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            poll(&wait, 1, -1)
         }
     }
 }

@@ -63,7 +63,7 @@ struct HashCommand: SurroundedCommand {
         let isTerminal = surroundings.terminal.isThere
         surroundings.shutdown.trap()
         let person = surroundings.person
-        let user = self.name ?? (isTerminal ? person.ask("Name: ", echo: true) : readLine(strippingNewline: true))
+        let user = try self.name ?? (isTerminal ? person.ask("Name: ", echo: true) : StandardInput.answer())
         guard let user, !user.isEmpty else {
             throw CommandFailure.usage("there is no name; type `khp hash NAME`")
         }
@@ -95,7 +95,7 @@ struct HashCommand: SurroundedCommand {
 
     private func askPassword(_ person: Person?) throws -> String {
         guard let person else {
-            guard let line = readLine(strippingNewline: true) else {
+            guard let line = try StandardInput.answer() else {
                 throw CommandFailure.usage("there is no password on standard input and no terminal to ask at")
             }
             return line
