@@ -77,7 +77,9 @@ struct HandshakeOptions: ParsableArguments {
         configuration.extended.kaazingLegacy = self.kaazingLegacy
         configuration.extended.method = self.extendedMethod
         configuration.extended.body = try self.extendedBody.map {
-            ByteBuffer(bytes: try FileArgument.bytes($0, option: "--extended-body"))
+            ByteBuffer(
+                bytes: try FileArgument.bytes($0, option: "--extended-body", most: FileArgument.contentBytes)
+            )
         }
         configuration.headers = try Self.fields(self.headers, of: "-H")
         configuration.extended.headers = try Self.fields(self.extendedHeaders, of: "--extended-header")

@@ -22,7 +22,12 @@ struct OutgoingArgument: Sendable {
     func message() throws(CommandFailure) -> WebSocketMessage {
         switch self.content {
         case .text(let text): .text(text)
-        case .file(let path): .binary(ByteBuffer(bytes: try FileArgument.bytes(path, option: "--binary")))
+        case .file(let path):
+            .binary(
+                ByteBuffer(
+                    bytes: try FileArgument.bytes(path, option: "--binary", most: FileArgument.contentBytes)
+                )
+            )
         }
     }
 }

@@ -137,10 +137,7 @@ struct GatewayControlCommand: SurroundedCommand {
         guard self.admin.usesTLS else { return nil }
         var tls = TLSConfiguration.makeClientConfiguration()
         guard let cacert else { return tls }
-        guard let roots = try? NIOSSLCertificate.fromPEMFile(cacert), !roots.isEmpty else {
-            throw CommandFailure.usage("\(cacert) holds no certificate in PEM")
-        }
-        tls.trustRoots = .certificates(roots)
+        tls.trustRoots = .certificates(try PEM.certificates(cacert, option: "--cacert"))
         return tls
     }
 }

@@ -32,12 +32,35 @@ extension Substring {
 
 /// Reads files that options name; a file that cannot be read is a mistake in what was typed.
 enum FileArgument {
-    static func bytes(_ path: String, option: String) throws(CommandFailure) -> [UInt8] {
-        do {
-            return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
-        } catch {
-            let reason = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "does not exist"
+    /// The most bytes of certificates, keys and users.
+    static let usualBytes = 64 << 20
+    /// The most bytes of what is sent.
+    static let contentBytes = 1 << 30
+
+    /// All bytes up to the end; of a pipe or a device as well, which may have none.
+    /// - Parameter most: a larger one is a mistake, too.
+    static func bytes(
+        _ path: String,
+        option: String,
+        most: Int = FileArgument.usualBytes
+    ) throws(CommandFailure) -> [UInt8] {
+        var descriptor: Int32
+        repeat { descriptor = open(path, O_RDONLY | O_CLOEXEC) } while descriptor < 0 && errno == EINTR
+        guard descriptor >= 0 else {
+            let reason = errno == ENOENT || errno == ENOTDIR ? "does not exist" : "cannot be read"
             throw .usage("the file `\(path)` of \(option) \(reason)")
+        }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        while true {
+            guard let chunk = StandardInput.read(descriptor) else {
+                throw .usage("the file `\(path)` of \(option) cannot be read")
+            }
+            if chunk.isEmpty { return bytes }
+            bytes += chunk
+            guard bytes.count <= most else {
+                throw .usage("the file `\(path)` of \(option) is larger than \(most >> 20) MiB")
+            }
         }
     }
 

@@ -31,11 +31,22 @@ extension ConfigurationSurroundings {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while bytes.count < maximum {
             let count = chunk.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress, $0.count) }
-            guard count >= 0 else { throw Self.failure(errno) }
+            guard count >= 0 else {
+                let number = errno
+                // A pipe that is not at its end has nothing yet.
+                if number == EINTR || number == EAGAIN && Self.waits(for: descriptor) { continue }
+                throw Self.failure(number)
+            }
             if count == 0 { break }
             bytes += chunk.prefix(min(count, maximum - bytes.count))
         }
         return bytes
+    }
+
+    /// - Returns: `false` where nothing comes for a minute: a reload is not to wait for ever.
+    private static func waits(for descriptor: Int32) -> Bool {
+        var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&wait, 1, 60_000) > 0
     }
 
     private static func failure(_ number: Int32) -> FileFailure {
@@ -43,6 +54,7 @@ extension ConfigurationSurroundings {
         case ENOENT: FileFailure("does not exist")
         case EACCES: FileFailure("cannot be read: permission denied")
         case EISDIR: FileFailure("is a folder")
+        case EAGAIN: FileFailure("cannot be read: nothing comes")
         default: FileFailure("cannot be read: \(String(cString: strerror(number)))")
         }
     }
