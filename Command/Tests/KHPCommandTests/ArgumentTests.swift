@@ -213,6 +213,8 @@ struct ArgumentTests {
             (["serve", "--route", "/a=dance"], "names no action"), (["serve", "--auth", "/a=ntlm"], "names no scheme"),
             (["serve", "--route", "/a=echo", "--route", "/a=chat"], "two routes for /a"),
             (["serve", "--port", "70000"], "from 0 to 65535"), (["serve", "--threads", "0"], "from 1 to 1024"),
+            (["serve", "--metrics", "/a?b"], "holds no blank"), (["serve", "--metrics", "/a#"], "holds no blank"),
+            (["serve", "--metrics", "/a b"], "holds no blank"), (["serve", "--metrics", "a"], "begins with `/`"),
             (["hash", "--algorithm", "rot13", "joe"], "there are bcrypt"),
             (["hash", "--algorithm", "md5", "joe"], "is none for passwords"),
             (["hash", "--digest", "desk", "--algorithm", "bcrypt", "joe"], "is none for digest"),

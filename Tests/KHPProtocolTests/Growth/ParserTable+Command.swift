@@ -191,7 +191,7 @@ extension ParserTable {
         ReloadChanges.Names list
         ReportingOptions renderers
         Revalidations name path remove use
-        Route init
+        Route init isPath
         RunningService denial endpoint judgeEarly refusal
         SHA256 hash
         SavedFile init write

@@ -31,10 +31,15 @@ struct Route: Sendable, Equatable {
             )
         }
         let path = argument[..<equals]
-        guard Self.isPartOfURL(path), !path.contains(where: { $0 == "?" || $0 == "#" }) else {
+        guard Self.isPath(path) else {
             throw ValidationError("no request has the path `\(path)`: it holds no blank, `?` or `#`")
         }
         self.init(path: String(path), action: action)
+    }
+
+    /// True where requests can have this path: it begins with a slash, and no query and no fragment ends it.
+    static func isPath(_ text: some StringProtocol) -> Bool {
+        text.hasPrefix("/") && self.isPartOfURL(text) && !text.contains(where: { $0 == "?" || $0 == "#" })
     }
 
     /// True where the text can stand in a URL as it is: visible ASCII (RFC 3986 section 2).

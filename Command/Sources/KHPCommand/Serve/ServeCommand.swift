@@ -55,8 +55,8 @@ struct ServeCommand: SurroundedCommand {
     func checkRest() throws { try self.stray.refuse(at: .serve) }
 
     func validate() throws {
-        if let metrics, !metrics.hasPrefix("/") {
-            throw ValidationError("--metrics needs a path that begins with `/`")
+        if let metrics, !Route.isPath(metrics) {
+            throw ValidationError("--metrics needs a path that begins with `/` and holds no blank, `?` or `#`")
         }
     }
 
