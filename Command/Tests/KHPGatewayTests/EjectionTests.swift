@@ -3,7 +3,9 @@
 import CommandTestSupport
 import KHPClient
 import NIOCore
+import NIOPosix
 import NIOSSL
+import Synchronization
 import Testing
 
 @testable import KHPGateway
@@ -125,6 +127,40 @@ struct EjectionTests {
                 try await WebSocketClient().connect(to: view.url, subprotocols: ["bogus"])
             }
             #expect(view.pool.members[0].snapshot.health.state(.now()) == .ejected)
+        }
+    }
+
+    @Test(
+        "a try to which those before it have left less than a fifth of the time says nothing of a backend that hangs",
+        arguments: [(79, true), (81, false)]
+    )
+    func remainders(_ passed: Int, _ counts: Bool) async throws {
+        let refused = GatewayConfiguration.Backend.local(try await PoolTests.freePort())
+        try await withRawServer { connection in
+            // It says nothing in TLS.
+            try await connection.executeThenClose { inbound, _ in for try await _ in inbound {} }
+        } body: { port in
+            var rules = GatewayConfiguration.Pool(name: "p")
+            rules.backends = [refused, .init(scheme: .tls, host: "127.0.0.1", port: port)]
+            rules.backends[1].isBackup = true
+            rules.connectTimeout = .milliseconds(100)
+            let pool = try BackendPool(rules, tls: .makeClientConfiguration())
+            // The first is asked at once, and the second when so much of the time has passed.
+            let readings = Mutex(0)
+            let begin = NIODeadline.now()
+            let failure = await #expect(throws: ConnectFailure.self) {
+                try await pool.connect(BackendCall(on: MultiThreadedEventLoopGroup.singleton.any())) {
+                    let reading = readings.withLock { readings in
+                        readings += 1
+                        return readings
+                    }
+                    return reading < 3 ? begin : begin + .milliseconds(Int64(passed))
+                }
+            }
+            #expect(failure?.kind == .timeout && failure?.tries.count == 2)
+            let errors = pool.members.map(\.snapshot.health.lastError)
+            #expect(errors == ["the connection was refused", counts ? "it did not answer in time" : nil])
+            #expect(pool.members[1].snapshot.connects == ["timeout": 1])
         }
     }
 }
