@@ -12,8 +12,8 @@ extension WebSocketClient {
     /// - when `body` returns, unless it had come to the end of `messages` or `chunks`, or seen `closed()`, of a
     ///   connection whose end the policy allows to be followed by another: then its result is dropped and it runs
     ///   again, as long as attempts are left. A body that returns of its own accord is never run twice;
-    /// - when `body` throws, unless that is a ``WebSocketError`` of a connection that was lost in this way. Its socket
-    ///   is closed with 1011 then;
+    /// - when `body` throws, unless that is a ``WebSocketError`` of a connection that was lost in this way, or that
+    ///   the peer is closing in this way. Its socket is closed with 1011 then;
     /// - when a connect fails in a way that the policy does not allow to be repeated, or its attempts are used up: then
     ///   the last error is thrown;
     /// - when the task is cancelled.
@@ -136,7 +136,10 @@ extension WebSocketClient {
         } catch {
             let hadEnded = socket.hasEnded
             let end = try? await socket.close(code: error is CancellationError ? .goingAway : .internalError)
-            guard hadEnded, error is WebSocketError, !Task.isCancelled, let end, policy.allows(end) else { throw error }
+            guard let known = error as? WebSocketError, !Task.isCancelled, let end, policy.allows(end),
+                // Whoever sends is told of the peer's close at once, and the connection lasts until TCP has ended.
+                hadEnded || known.code == .closed && end.initiator == .peer
+            else { throw error }
             return .lost(Self.cause(end, socket), nil)
         }
     }

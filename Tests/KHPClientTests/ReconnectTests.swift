@@ -257,6 +257,68 @@ struct ReconnectTests {
         }
     }
 
+    /// A server that restarts: it says 1012 on each connection, and leaves the end of TCP to the client.
+    /// - Parameter says: when, behind the handshake.
+    private static func withRestartingServer(
+        says: @escaping @Sendable () async -> Void,
+        body: (Int) async throws -> Void
+    ) async throws {
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, outbound in
+                var reads = inbound.makeAsyncIterator()
+                var head = ""
+                while !head.hasSuffix("\r\n\r\n"), let bytes = try await reads.next() { head += String(buffer: bytes) }
+                guard let key = head.firstMatch(of: /Sec-WebSocket-Key: (\S+)/) else { return }
+                let lines = [
+                    "HTTP/1.1 101 X", "Upgrade: websocket", "Connection: Upgrade",
+                    "Sec-WebSocket-Accept: \(acceptValue(for: String(key.1)))", "", "",
+                ]
+                try await outbound.write(ByteBuffer(string: lines.joined(separator: "\r\n")))
+                await says()
+                try await outbound.write(ByteBuffer(bytes: [0x88, 0x02, 0x03, 0xF4]))
+                while try await reads.next() != nil {}
+            }
+        } body: { port in
+            try await body(port)
+        }
+    }
+
+    @Test(
+        "a body that sends and does not read is told of the peer's close before the connection is over, and runs again",
+        arguments: [false, true]
+    )
+    func sendsIntoClose(isBlocked: Bool) async throws {
+        let (full, tell) = AsyncStream.makeStream(of: Void.self)
+        try await Self.withRestartingServer {
+            guard isBlocked else { return }
+            for await _ in full { break }
+        } body: { port in
+            var configuration = WebSocketClient.Configuration()
+            // Nobody ends TCP before.
+            configuration.timeouts.close = .milliseconds(30)
+            let runs = Mutex(0)
+            let result = try await WebSocketClient(configuration: configuration).withReconnection(
+                to: try WebSocketURL("ws://127.0.0.1:\(port)/"),
+                policy: ReconnectPolicy(),
+                time: self.time
+            ) { socket in
+                let run = runs.withLock { runs in
+                    runs += 1
+                    return runs
+                }
+                // More than the network takes of a peer that does not read.
+                let value = ByteBuffer(repeating: 0, count: isBlocked ? 1 << 23 : 10)
+                while run == 1 {
+                    try await socket.send(value)
+                    tell.yield()
+                }
+                tell.yield()
+                return run
+            }
+            #expect(result == 2)
+        }
+    }
+
     @Test("it ends: by return, by an error of the body, by a refusal, by the last attempt, by cancellation")
     func ends() async throws {
         struct Mine: Error {}
