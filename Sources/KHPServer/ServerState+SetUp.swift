@@ -42,15 +42,8 @@ extension ServerState {
         }
         guard let entry = self.enter(channel.remoteAddress, by: entrance, isShared: port != nil) else {
             self.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
-            if let port {
-                // Their HTTP shall not want for room because ours does.
-                if port.sharing == .everyRequest {
-                    let watch = HostWatch(self, port)
-                    guard (try? channel.pipeline.syncOperations.addHandler(watch)) != nil else { return false }
-                }
-                port.setUp(channel).whenFailure { _ in channel.close(promise: nil) }
-                return true
-            }
+            // Their HTTP shall not want for room because ours does.
+            if let port { return self.give(channel, to: port) }
             // A connection that cannot be served costs nothing more: no head is read, no TLS is negotiated, and few of
             // them live at a time.
             if !security.usesTLS, self.mayRefuseForOverload() {
@@ -90,6 +83,22 @@ extension ServerState {
             channel.close(promise: nil)
             return false
         }
+    }
+
+    /// Has their HTTP set up on a connection from its first byte; what comes meanwhile waits for it.
+    /// - Returns: `false` where the channel has been closed.
+    private func give(_ channel: any Channel, to port: SharedPort) -> Bool {
+        let door = HostDoor(port)
+        do {
+            let pipeline = channel.pipeline.syncOperations
+            if port.sharing == .everyRequest { try pipeline.addHandler(HostWatch(self, port)) }
+            try pipeline.addHandler(door)
+        } catch {
+            channel.close(promise: nil)
+            return false
+        }
+        door.open()
+        return true
     }
 
     /// Reads the name that TLS is asked for (RFC 6066 section 3), ahead of TLS. All else is TLS's to judge.

@@ -86,6 +86,47 @@ import Testing
         #expect(!shared.isActive && mount.connections == 0)
     }
 
+    @Test(
+        "a connection that is theirs for want of room keeps what comes until their pipeline is there",
+        arguments: [WebSocketMount.Sharing.everyRequest, .firstRequest]
+    )
+    func noRoom(sharing: WebSocketMount.Sharing) throws {
+        var configuration = WebSocketMount.Configuration()
+        configuration.limits.pendingHandshakes = 1
+        let state = try ServerState(configuration: configuration, endpoints: [echo()])
+        #expect(state.enter(nil) != nil)
+        let channel = try EmbeddedChannel.connected([])
+        let ready = channel.eventLoop.makePromise(of: Void.self)
+        let port = SharedPort(sharing, .none) { _ in
+            ready.futureResult
+        } isOwn: {
+        }
+        #expect(state.setUp(channel, .none, tls: nil, port: port))
+        let get = "GET /page HTTP/1.1\r\nHost: h\r\n\r\n"
+        try channel.receive(get)
+        let host = MemoryHost()
+        try channel.pipeline.syncOperations.addHandler(host)
+        ready.succeed()
+        channel.embeddedEventLoop.run()
+        #expect(host.told() == [get, "complete"])
+    }
+
+    @Test("a connection that is theirs for want of room ends where their pipeline cannot be set up")
+    func noRoomAndNoPipeline() throws {
+        var configuration = WebSocketMount.Configuration()
+        configuration.limits.pendingHandshakes = 1
+        let state = try ServerState(configuration: configuration, endpoints: [echo()])
+        #expect(state.enter(nil) != nil)
+        let channel = try EmbeddedChannel.connected([])
+        let port = SharedPort(.everyRequest, .none) {
+            $0.eventLoop.makeFailedFuture(Broken())
+        } isOwn: {
+        }
+        #expect(state.setUp(channel, .none, tls: nil, port: port))
+        channel.embeddedEventLoop.run()
+        #expect(!channel.isActive)
+    }
+
     @Test("for a channel that has closed, and has no room, nothing of theirs is set up")
     func closedChannel() throws {
         var configuration = WebSocketMount.Configuration()
@@ -103,9 +144,8 @@ import Testing
                 return channel.eventLoop.makeSucceededVoidFuture()
             } isOwn: {
             }
-            // Where it is not watched, it is theirs to find that out.
-            #expect(state.setUp(channel, .none, tls: nil, port: port) == (sharing == .firstRequest))
-            #expect(calls.load(ordering: .relaxed) == (sharing == .firstRequest ? 1 : 0))
+            #expect(!state.setUp(channel, .none, tls: nil, port: port))
+            #expect(calls.load(ordering: .relaxed) == 0)
             #expect(!state.setUp(channel, .none, tls: nil))
         }
         let open = try EmbeddedChannel.connected([MemoryWire()])
