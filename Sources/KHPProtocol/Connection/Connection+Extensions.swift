@@ -179,7 +179,7 @@ extension Connection {
             }
         }
         // Not a message that an extension keeps, such as a ping of its own.
-        if result != nil { self.socket.dataMoved(now) }
+        if result != nil { self.socket.dataMoved(now) } else { self.socket.partsDoNotCount() }
         if self.observesFrames {
             var info = FrameInfo(kind: FrameInfo.Kind(kind), payload: payload)
             if let wireBytes { info.wireBytes = wireBytes }

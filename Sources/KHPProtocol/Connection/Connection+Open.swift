@@ -68,7 +68,13 @@ extension Connection {
         if self.socket.extensions != nil, let action = self.nextFromExtensions(now: now) { return action }
         guard self.inbound.readableBytes > 0, self.stage.takesMessages else { return nil }
         do throws(FrameViolation) {
-            while let event = try self.link.codec.next(&self.inbound, isPlainTaken: isPlainTaken) {
+            while true {
+                let before = self.inbound.readableBytes
+                guard let event = try self.link.codec.next(&self.inbound, isPlainTaken: isPlainTaken) else {
+                    // Bytes that are taken and not told of are those of a message that is not complete.
+                    if self.inbound.readableBytes < before { self.socket.partMoved(now) }
+                    break
+                }
                 isPlainTaken = false
                 switch event {
                 case .message(let kind, let payload, let reserved):
@@ -86,6 +92,7 @@ extension Connection {
                     if !self.stage.takesMessages { return nil }
                 case .chunk(let kind, let payload, let isFirst, let isLast, let reserved):
                     if reserved != 0 {
+                        if !isLast { self.socket.partMoved(now) }
                         let bits = ReservedBits(rawValue: reserved)
                         let piece = MessagePiece(kind, payload, reservedBits: bits, isFirst: isFirst, isLast: isLast)
                         if let action = self.pass(piece, now: now) { return action }
@@ -96,6 +103,10 @@ extension Connection {
                     let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                     return self.observesFrames ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
                 case .ping, .pong, .close, .dropped:
+                    // A control frame may stand behind a part of the message that it interrupts.
+                    if before &- self.inbound.readableBytes > event.frameBytes(atServer: self.role == .server) {
+                        self.socket.partMoved(now)
+                    }
                     if let action = self.control(event, now: now) {
                         // It may be the last of a read that began a message: nobody comes back here then.
                         self.socket.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
@@ -404,5 +415,15 @@ extension Connection {
         self.actions.append(.event(.frameReceived(info)))
         self.actions.append(.chunk(chunk))
         return self.actions.popFirst()
+    }
+}
+
+extension InboundFrameEvent {
+    /// The size of the frame that a ping or a pong came in; no other event comes within a message.
+    fileprivate func frameBytes(atServer isMasked: Bool) -> Int {
+        switch self {
+        case .ping(let payload), .pong(let payload): payload.readableBytes &+ (isMasked ? 6 : 2)
+        case .message, .chunk, .close, .dropped: .max
+        }
     }
 }

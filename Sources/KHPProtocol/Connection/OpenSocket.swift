@@ -32,6 +32,16 @@ package struct OpenSocket {
         var collected = ByteBuffer()
     }
 
+    /// Time in which no message goes either way.
+    private struct Idle {
+        /// When a message of the application's, or a piece of one, last came or went.
+        var since: NIODeadline
+        /// When bytes last came of a message that is not complete. It may turn out to be an extension's.
+        var part: NIODeadline
+
+        func end(_ wait: TimeAmount) -> NIODeadline { max(self.since, self.part) + wait }
+    }
+
     /// The contents of the bytes that nobody has taken.
     struct Ahead {
         /// The peer's close frame, the last that counts.
@@ -51,7 +61,7 @@ package struct OpenSocket {
 
     // Signs of life.
     var keepAlive: KeepAlive?
-    private var idleSince: NIODeadline?
+    private var idle: Idle?
     /// Server: the time at which the client has to authenticate again.
     private var sessionEnd: NIODeadline?
     private var congestedSince: NIODeadline?
@@ -87,7 +97,7 @@ package struct OpenSocket {
         self.hasOpened = true
         self.keepAlive = keepAlive
         self.sessionEnd = sessionLifetime.map { now + $0 }
-        if waits.idle != nil { self.idleSince = now }
+        if waits.idle != nil { self.idle = Idle(since: now, part: now) }
         // The handshakes have bounds of their own: a stall counts from here.
         if self.congestedSince != nil { self.congestedSince = now }
     }
@@ -112,11 +122,19 @@ package struct OpenSocket {
     /// A message of the application's, or a piece of one, came or went.
     @inline(__always)
     mutating func dataMoved(_ now: NIODeadline) {
-        if self.idleSince != nil { self.idleSince = now }
+        self.idle?.since = now
+    }
+
+    /// Bytes of a message have come that is not complete: whoever is sending one is not idle.
+    mutating func partMoved(_ now: NIODeadline) { self.idle?.part = now }
+
+    /// The message whose bytes came was none of the application's.
+    mutating func partsDoNotCount() {
+        if let since = self.idle?.since { self.idle?.part = since }
     }
 
     /// We close: idle time does not count any more.
-    mutating func stopIdleTime() { self.idleSince = nil }
+    mutating func stopIdleTime() { self.idle = nil }
 
     /// The earliest deadline, as far as each counts in this state of the closing handshake.
     func deadline(_ closing: ClosingHandshake, _ waits: Waits) -> NIODeadline? {
@@ -134,7 +152,7 @@ package struct OpenSocket {
         consider(self.keepAlive?.deadline)
         consider(self.heldClose?.until)
         consider(self.sessionEnd)
-        if let idleSince, let idle = waits.idle { consider(idleSince + idle) }
+        if let idle, let wait = waits.idle { consider(idle.end(wait)) }
         consider(self.extensions?.deadline)
         return earliest
     }
@@ -153,7 +171,7 @@ package struct OpenSocket {
             self.sessionEnd = nil
             return .session
         }
-        if let idleSince, let idle = waits.idle, idleSince + idle <= now { return .idle }
+        if let idle, let wait = waits.idle, idle.end(wait) <= now { return .idle }
         if let deadline = self.extensions?.deadline, deadline <= now { return .extensions }
         return .keepAlive
     }

@@ -43,8 +43,9 @@ public struct KeepAliveConfiguration: Sendable {
     public var pingInterval: Duration? = .seconds(20)
     /// Close when a ping is not answered within this time.
     public var pongTimeout: Duration = .seconds(20)
-    /// Close with 1001 when no message of the application's went either way for this long; `nil` never does. Messages
-    /// that extensions say by themselves, as the pings of ``KaazingPingPong`` are, do not count.
+    /// Close with 1001 when no message of the application's went either way for this long; `nil` never does. Bytes of
+    /// one that the peer is still sending count, however long it takes: `timeouts.message` bounds that. Control frames,
+    /// and messages that extensions say by themselves, as the pings of ``KaazingPingPong`` are, do not count.
     public var idleTimeout: Duration?
 
     /// The defaults: a ping after 20 s of silence, 20 s for its pong.

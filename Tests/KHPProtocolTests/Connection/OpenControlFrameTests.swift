@@ -146,6 +146,50 @@ struct OpenControlFrameTests {
         #expect(open.closed != nil)
     }
 
+    @Test("a peer in the middle of a message is not idle, in every dialect", arguments: Self.dialects)
+    func partIsNotIdle(_ dialect: Dialect) throws {
+        var open = try OpenConnection(.server, dialect: dialect) {
+            $0.keepAlive.idleTimeout = .seconds(5)
+            $0.keepAlive.pingInterval = nil
+        }
+        let (begin, part): ([UInt8], [UInt8]) =
+            switch dialect.framing {
+            case .rfc6455: (open.frame(0x02), open.frame(0x00, [0x61]))
+            case .hixie: ([0x00], [0x61])
+            case .whatwg2010: ([0xFF, 0, 0, 0, 0, 0, 0, 0, 20], [0x61])
+            }
+        open.receive(begin)
+        for _ in 0..<4 {
+            open.advance(by: .seconds(4))
+            open.receive(part)
+        }
+        open.advance(by: .milliseconds(4999))
+        var isClosing = open.connection.isClosing
+        #expect(!isClosing)
+        open.advance(by: .milliseconds(1))
+        isClosing = open.connection.isClosing
+        #expect(isClosing, "it is once it falls silent")
+    }
+
+    @Test("a part with a ping behind it is a sign of life, a ping alone is none", arguments: [Role.client, .server])
+    func pingWithinMessage(_ role: Role) throws {
+        var open = try OpenConnection(role) {
+            $0.keepAlive.idleTimeout = .seconds(5)
+            $0.keepAlive.pingInterval = nil
+        }
+        open.receive(open.frame(0x02, [1]))
+        open.advance(by: .seconds(4))
+        open.receive(open.frame(0x00, [2]) + open.frame(0x89, [7]))
+        open.advance(by: .seconds(4))
+        open.receive(open.frame(0x89, [8]))
+        open.advance(by: .milliseconds(999))
+        var isClosing = open.connection.isClosing
+        #expect(!isClosing)
+        open.advance(by: .milliseconds(1))
+        isClosing = open.connection.isClosing
+        #expect(isClosing)
+    }
+
     @Test("a ping that is due before the idle time has passed is a ping", arguments: [Role.client, .server])
     func pingsBeforeIdle(_ role: Role) throws {
         var open = try OpenConnection(role) {

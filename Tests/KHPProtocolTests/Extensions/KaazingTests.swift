@@ -88,6 +88,21 @@ struct KaazingTests {
         #expect(peer.takeCloseCode() == 1001)
     }
 
+    @Test("a ping in a text message counts as little when it comes in parts", arguments: [Role.client, .server])
+    func idleTimeOfParts(role: Role) throws {
+        var keepAlive = KeepAliveConfiguration()
+        keepAlive.pingInterval = nil
+        keepAlive.idleTimeout = .seconds(5)
+        var peer = try Self.peer(role, [KaazingPingPong()], keepAlive: keepAlive)
+        peer.advance(by: .seconds(4))
+        peer.feed(WireFrame(0x01, Array(Self.ping.payload.prefix(2))))
+        peer.feed(WireFrame(0x80, Array(Self.ping.payload.dropFirst(2))))
+        peer.advance(by: .milliseconds(999))
+        #expect(peer.takeCloseCode() == nil)
+        peer.advance(by: .milliseconds(1))
+        #expect(peer.takeCloseCode() == 1001)
+    }
+
     @Test("requests for another proof count as control frames do: a hundred at once (threat B9)")
     func revalidationFlood() throws {
         let paths = Mutex(0)

@@ -146,6 +146,8 @@ final class Side {
         self.pausedSince = self.isPaused ? self.pausedSince ?? now : nil
         let number = self.connection.link.codec.unfinishedMessage
         if number != self.unfinished?.number || self.isPaused { self.unfinished = number.map { ($0, now) } }
+        // The peer is not idle while its bytes come; whether they do is the connection's to see.
+        if number != nil { self.lastData = now }
     }
 
     /// The application reads again, as the channel handler tells the connection.
