@@ -88,11 +88,23 @@ extension ConnectionHandler {
         }
     }
 
-    package func sendChunk(_ chunk: MessageChunk, options: SendOptions = []) throws(WebSocketError) {
+    package func sendChunk(
+        _ chunk: MessageChunk,
+        of message: StreamedMessage,
+        options: SendOptions = []
+    ) throws(WebSocketError) {
+        guard chunk.isFirst || !self.isStreamingAnother(message) else {
+            throw WebSocketError(.invalidArgument, "The message that this belongs to has ended.", phase: .open)
+        }
         try self.send { connection, now throws(WebSocketError) in
             try connection.send(chunk, options: options, now: now)
         }
+        if chunk.isFirst { self.writing.streamed = message }
         if chunk.isLast { self.resumeSenders() }
+    }
+
+    private func isStreamingAnother(_ message: StreamedMessage) -> Bool {
+        self.connection.isStreaming && self.writing.streamed !== message
     }
 
     @inline(__always)
@@ -188,7 +200,9 @@ extension ConnectionHandler {
     }
 
     /// Gives up a message that was begun in pieces, if nothing of it has gone out.
-    package func takeBackStream() -> Bool {
+    package func takeBackStream(of message: StreamedMessage) -> Bool {
+        // Only one that was given up before anything of it had gone out ends before its last piece.
+        if self.isStreamingAnother(message) { return true }
         defer { self.flushSoon() }
         guard self.connection.takeBackStream(now: .now()) else { return false }
         self.resumeSenders()

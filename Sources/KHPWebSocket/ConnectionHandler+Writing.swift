@@ -19,6 +19,8 @@ extension ConnectionHandler {
         private(set) var isDirect = false
         /// True where all that the channel was given is known to have left. To ask it costs much more.
         private(set) var hasAllLeft = false
+        /// The message that is being sent in pieces, or was last.
+        var streamed: StreamedMessage?
         /// `sentPayload` when the output buffer was last seen empty.
         private var payloadThatLeft = 0
 

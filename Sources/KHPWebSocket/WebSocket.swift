@@ -250,24 +250,31 @@ public final class WebSocket: Sendable {
         options: SendOptions = [],
         _ body: (MessageStream) async throws -> Void
     ) async throws {
+        let message = StreamedMessage()
         try await self.sendChunk(
             MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: true, isLast: false),
+            of: message,
             options: options
         )
         do {
-            try await body(MessageStream(socket: self, kind: kind))
-            try await self.sendChunk(MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: false, isLast: true))
+            try await body(MessageStream(socket: self, kind: kind, message: message))
+            let end = MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: false, isLast: true)
+            try await self.sendChunk(end, of: message)
         } catch {
-            if await !self.onHandler({ $0.takeBackStream() }) {
+            if await !self.onHandler({ $0.takeBackStream(of: message) }) {
                 _ = try? await self.close(code: .internalError, reason: "a streamed message was abandoned")
             }
             throw error
         }
     }
 
-    nonisolated(nonsending) func sendChunk(_ chunk: MessageChunk, options: SendOptions = []) async throws {
+    nonisolated(nonsending) func sendChunk(
+        _ chunk: MessageChunk,
+        of message: StreamedMessage,
+        options: SendOptions = []
+    ) async throws {
         try await self.sendWhenWritable { handler throws(WebSocketError) in
-            try handler.sendChunk(chunk, options: options)
+            try handler.sendChunk(chunk, of: message, options: options)
         }
     }
 

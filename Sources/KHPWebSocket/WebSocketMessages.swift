@@ -86,11 +86,18 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
 public struct MessageStream: Sendable {
     let socket: WebSocket
     let kind: MessageKind
+    let message: StreamedMessage
 
     /// Sends a piece; waits while the peer does not keep up. What throws has not been sent.
     /// - Throws: ``WebSocketError`` when the socket is closing or closed, or the message has ended, and
     ///   `CancellationError` when the task is cancelled while it waits.
     nonisolated(nonsending) public func write(_ bytes: ByteBuffer) async throws {
-        try await self.socket.sendChunk(MessageChunk(kind: self.kind, bytes: bytes, isFirst: false, isLast: false))
+        let piece = MessageChunk(kind: self.kind, bytes: bytes, isFirst: false, isLast: false)
+        try await self.socket.sendChunk(piece, of: self.message)
     }
+}
+
+/// One message that is sent in pieces, to tell those of another from its own.
+package final class StreamedMessage: Sendable {
+    package init() {}
 }

@@ -248,11 +248,18 @@ struct ConnectionHandlerTurnTests {
         func piece(_ text: String, isFirst: Bool) -> MessageChunk {
             MessageChunk(kind: .text, bytes: ByteBuffer(string: text), isFirst: isFirst, isLast: false)
         }
-        try socket.handler.sendChunk(piece("", isFirst: true))
-        #expect(socket.handler.takeBackStream())
-        try socket.handler.sendChunk(piece("", isFirst: true))
-        try socket.handler.sendChunk(piece("a", isFirst: false))
-        #expect(!socket.handler.takeBackStream())
+        let (first, second) = (StreamedMessage(), StreamedMessage())
+        try socket.handler.sendChunk(piece("", isFirst: true), of: first)
+        #expect(socket.handler.takeBackStream(of: first))
+        try socket.handler.sendChunk(piece("", isFirst: true), of: second)
+        // The one that was given up has nothing to do with it.
+        let error = #expect(throws: WebSocketError.self) {
+            try socket.handler.sendChunk(piece("X", isFirst: false), of: first)
+        }
+        #expect(error?.code == .invalidArgument)
+        #expect(socket.handler.takeBackStream(of: first))
+        try socket.handler.sendChunk(piece("a", isFirst: false), of: second)
+        #expect(!socket.handler.takeBackStream(of: second))
         socket.end()
     }
 

@@ -239,6 +239,29 @@ struct SenderTests {
         }
     }
 
+    @Test("a stream that is used behind its message writes nothing into the next")
+    func keptStream() async throws {
+        try await withServedSocket { served in
+            let socket = served.socket
+            let kept = Kept()
+            try await socket.stream(.binary) { kept.stream = $0 }
+            try await socket.stream(.text) { stream in
+                try await stream.write(ByteBuffer(string: "a"))
+                let error = await #expect(throws: WebSocketError.self) {
+                    try await kept.stream?.write(ByteBuffer(bytes: [0xFF]))
+                }
+                #expect(error?.code == .invalidArgument)
+            }
+            let closing = Task { try await socket.close() }
+            let all = try await served.client.receive { serverFrames($0).contains { $0.first == 0x88 } }
+            let frames = serverFrames(all)
+            #expect(frames.map(\.first) == [0x82, 0x01, 0x80, 0x88])
+            #expect(frames.prefix(3).map(\.payload) == [[], [0x61], []])
+            try await served.client.send(maskedFrame(8, [3, 232]))
+            _ = try await closing.value
+        }
+    }
+
     private final class Kept: @unchecked Sendable {
         // Unchecked: touched by the one task of the test.
         var stream: MessageStream?
