@@ -64,6 +64,8 @@ extension HTTPHandler {
         case (.answer, _):
             break
         case (.content, .exchanging(let exchange)):
+            // One that nobody waits for any more has the time anew once somebody does.
+            guard exchange.awaitsContent else { return }
             exchange.failContent(.stalled)
             exchange.response.endsConnection()
         case (.content, _):

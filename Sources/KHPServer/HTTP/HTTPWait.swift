@@ -16,6 +16,9 @@ final class HTTPWait<Value: Sendable>: Sendable {
 
     private let state = Mutex(State.begun)
 
+    /// `true` once it has its outcome, such as the task's cancellation.
+    var isOver: Bool { self.state.withLock { if case .over = $0 { true } else { false } } }
+
     /// Ends the wait.
     /// - Returns: `false`, with nothing done, where it has ended.
     @discardableResult

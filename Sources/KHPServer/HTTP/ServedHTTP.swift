@@ -44,8 +44,8 @@ final class ServedHTTP {
 
     var isFull: Bool { self.contentBytes >= Self.mostWaiting }
 
-    /// `true` while the application waits for content.
-    var awaitsContent: Bool { self.reader != nil }
+    /// `true` while the application waits for content. It may have cancelled the task that did.
+    var awaitsContent: Bool { self.reader.map { !$0.isOver } ?? false }
 
     func receive(_ piece: ByteBuffer) {
         self.mustContinue = false

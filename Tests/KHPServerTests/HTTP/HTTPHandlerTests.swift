@@ -192,6 +192,21 @@ private func post(_ length: Int, _ fields: String = "") -> String {
         #expect(failure(http.handler.nextContent(of: exchange)) == nil)
     }
 
+    @Test("content that nobody waits for any more is not late", arguments: [false, true])
+    func contentGivenUp(isGivenUp: Bool) throws {
+        let http = try MemoryHTTP(configure: { $0.httpLimits.stalledBody = .zero })
+        try http.receive(post(6))
+        let exchange = try http.exchange()
+        guard case .later(let wait) = http.handler.nextContent(of: exchange) else { throw ChannelError.eof }
+        if isGivenUp { wait.complete(.failure(.cancelled)) }
+        // The loop has its own clock, and the deadline is by the machine's.
+        http.loop.advanceTime(to: .now())
+        #expect(!http.has(.content))
+        let next = failure(http.handler.nextContent(of: exchange))
+        #expect(next == (isGivenUp ? "later" : "bodyStalled"))
+        #expect(exchange.response.isKept == isGivenUp)
+    }
+
     // MARK: The end of the client's bytes
 
     @Test("a client that ends its side between requests, or within content that nobody reads, ends the connection")
