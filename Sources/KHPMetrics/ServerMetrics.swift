@@ -87,6 +87,8 @@
             self.state.withLock { self.observe(event, &$0) }
         }
 
+        func servesHTTP() { self.state.withLock { self.leavePending(&$0) } }
+
         private func observe(_ event: ConnectionEvent, _ state: inout State) {
             switch event {
             case .connected(_, let tls):

@@ -64,6 +64,10 @@ public protocol ServerConnectionInstrument: Sendable {
     /// - Parameter client: the address that limits count by, as ``HandshakeRequest/client`` has it.
     func named(_ client: SocketAddress)
 
+    /// The request is ordinary HTTP, which the application serves from here on: no handshake is under way, however long that
+    /// takes. Called on the connection's event loop, behind the event of the request.
+    func servesHTTP()
+
     /// Runs code of the application on behalf of the connection: authentication, `context:`, `respond`, the handler. For an
     /// instrument that sets task-local values around it; it has to call `body` once and hand on what that returns or
     /// throws. A ``KHPWebSocket/MessageHandler`` runs on the event loop, in no task, and so without this.
@@ -75,6 +79,9 @@ public protocol ServerConnectionInstrument: Sendable {
 extension ServerConnectionInstrument {
     /// Does not look.
     public func named(_ client: SocketAddress) {}
+
+    /// Does not look.
+    public func servesHTTP() {}
 
     /// Runs it as it is.
     nonisolated(nonsending) public func run<Value>(
@@ -116,6 +123,10 @@ struct ServerInstruments: Sendable {
 
     func named(_ client: SocketAddress) {
         for instrument in self.all { instrument.named(client) }
+    }
+
+    func servesHTTP() {
+        for instrument in self.all { instrument.servesHTTP() }
     }
 
     /// Runs code of the application inside all of them, the first outermost.

@@ -107,6 +107,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.deadlines.endAll()
         self.turn.exchanges += 1
         let instruments = self.takeInstruments(for: request)
+        instruments.servesHTTP()
         let isKept = site.transport != .stream && !self.isLeaving && site.answerTime == nil
         let exchange = ServedHTTP(request, OrdinaryResponse(to: request.head, isKept: isKept), instruments)
         self.phase = .exchanging(exchange)

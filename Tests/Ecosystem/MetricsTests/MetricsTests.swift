@@ -133,6 +133,22 @@ struct MetricsTests {
         #expect(server.counters(label: label).count == 2)
     }
 
+    @Test("a request of ordinary HTTP is in no handshake, however long its response takes")
+    func ordinaryHTTP() throws {
+        let server = TestMetrics()
+        let connection = ConnectionInfo(id: 1, role: .server, peer: "192.0.2.1:5")
+        let instrument = try #require(ServerMetrics(factory: server).accepted(connection))
+        instrument.observe(.connected(peer: connection.peer, tls: nil))
+        instrument.observe(.openingRequest(head: "GET /events HTTP/1.1\r\n\r\n"))
+        #expect(self.value(server, "websocket.server.pending_handshakes", []) == 1)
+        instrument.servesHTTP()
+        #expect(self.value(server, "websocket.server.pending_handshakes", []) == 0)
+        instrument.servesHTTP()
+        instrument.observe(.openingResponse(head: "HTTP/1.1 200 OK\r\n\r\n", status: 200))
+        #expect(self.value(server, "websocket.server.pending_handshakes", []) == 0)
+        #expect(server.timers(label: "http.server.request.duration").map(\.values.count) == [1])
+    }
+
     @Test("challenges, redirects and a 202 count, each response by itself")
     func journeys() async throws {
         for (path, label, count) in [

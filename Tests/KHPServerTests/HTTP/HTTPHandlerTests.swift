@@ -137,7 +137,7 @@ private func post(_ length: Int, _ fields: String = "") -> String {
         #expect(http.wire.flushes == 1)
         // The first had been told of before.
         #expect(witness.accepted == 2)
-        #expect(witness.events == ["openingResponse", "openingRequest", "openingResponse"])
+        #expect(witness.events == ["HTTP", "openingResponse", "openingRequest", "HTTP", "openingResponse"])
         let unseen = try MemoryHTTP { try await $0.respond(.text("fine")) }
         try unseen.receive(get)
         #expect(try unseen.written().contains("200 OK"))
@@ -157,6 +157,8 @@ private func post(_ length: Int, _ fields: String = "") -> String {
         func observe(_ event: ConnectionEvent) {
             self.seen.withLock { $0.events.append(String("\(event)".prefix { $0 != "(" })) }
         }
+
+        func servesHTTP() { self.seen.withLock { $0.events.append("HTTP") } }
     }
 
     // MARK: Deadlines
