@@ -96,6 +96,50 @@ struct GroupStateTests {
         expect(put(), "wakes 2")
     }
 
+    @Test("an event loop without members, as one that is shut down, keeps no publisher waiting")
+    func loopWithoutMembers() async {
+        let group = WebSocketGroup()
+        let loops = [EmbeddedEventLoop(), EmbeddedEventLoop()]
+        var state = GroupState()
+        let shards = loops.map { state.enter($0, group).shard }
+        let publication = Publication(.text("a"), topic: nil, except: nil)
+        for _ in 0..<2 { _ = state.put(publication, Self.options(), now: Self.start) }
+        // The other does not take them any more.
+        expect(state.take(shards[0]).0.count, 2)
+        #expect(!state.hasRoom(Self.options()))
+        await withUnsafeContinuation { continuation in
+            let ticket = state.ticket()
+            expect(state.wait(ticket, continuation), true)
+            let woken = state.leave(shards[1], wasFull: false, now: Self.start)
+            #expect(state.hasRoom(Self.options()))
+            #expect(!state.knowsPublishers)
+            woken.resume()
+        }
+        let next = state.enter(loops[1], group).shard
+        #expect(next !== shards[1])
+        _ = state.put(publication, Self.options(), now: Self.start)
+        expect(state.put(.unsubscribe(1, "gold"), for: shards[1]), false)
+        expect(state.take(shards[1]).0.count, 0, "what waits is the other one's")
+        expect(state.take(next).0.count, 1)
+    }
+
+    @Test("a hold that an event loop without members would have ended is over")
+    func holdWithoutMembers() {
+        let group = WebSocketGroup()
+        var state = GroupState()
+        let shards = (0..<2).map { _ in state.enter(EmbeddedEventLoop(), group).shard }
+        _ = state.moved(isFull: true, now: Self.start)
+        let publication = Publication(.text("a"), topic: nil, except: nil)
+        guard case .held(let first?) = state.put(publication, Self.options(), now: Self.start) else {
+            return #expect(Bool(false))
+        }
+        _ = state.leave(first.shard, wasFull: false, now: Self.start)
+        guard case .held(let second?) = state.put(publication, Self.options(), now: Self.start) else {
+            return #expect(Bool(false), "nobody would end it")
+        }
+        #expect(second.shard !== first.shard && shards.contains { $0 === second.shard })
+    }
+
     /// The end of a hold that begins now, if one begins.
     private static func hold(_ state: inout GroupState, _ patience: Duration, at now: NIODeadline) -> TimeAmount? {
         let publication = Publication(.text("a"), topic: nil, except: nil)
@@ -132,7 +176,7 @@ struct GroupStateTests {
         for leaves in [false, true] {
             let group = WebSocketGroup()
             var state = GroupState()
-            _ = state.enter(EmbeddedEventLoop(), group)
+            var shard = state.enter(EmbeddedEventLoop(), group).shard
             var now = Self.start
             var holds: [TimeAmount?] = []
             for _ in 0..<3 {
@@ -141,8 +185,8 @@ struct GroupStateTests {
                 now = now + .seconds(9)
                 if state.endHold(now: now) != nil { break }
                 if leaves {
-                    _ = state.leave(wasFull: true, now: now)
-                    _ = state.enter(EmbeddedEventLoop(), group)
+                    _ = state.leave(shard, wasFull: true, now: now)
+                    shard = state.enter(EmbeddedEventLoop(), group).shard
                 } else {
                     _ = state.moved(isFull: false, now: now)
                 }

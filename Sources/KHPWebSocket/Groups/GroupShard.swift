@@ -44,7 +44,7 @@ final class GroupShard: @unchecked Sendable {
 
     func add(_ id: UInt64, _ handler: ConnectionHandler, _ topics: Set<String>, _ onTooSlow: (() -> Void)?) {
         // Nobody would tell of an end that has come already.
-        guard !handler.hasEnded else { return self.group.memberLeft(wasFull: false) }
+        guard !handler.hasEnded else { return self.group.memberLeft(self, wasFull: false) }
         handler.enter(self.membership(id))
         self.places[id] = Place(id: id, handler: handler, topics: topics, onTooSlow: onTooSlow)
         for topic in topics { self.topics[topic, default: []].insert(id) }
@@ -75,7 +75,7 @@ final class GroupShard: @unchecked Sendable {
         guard let place = self.places.removeValue(forKey: id) else { return }
         place.handler.leave(self.membership(id))
         for topic in place.topics { self.leave(topic, id) }
-        self.group.memberLeft(wasFull: place.isFull)
+        self.group.memberLeft(self, wasFull: place.isFull)
     }
 
     // MARK: Delivery

@@ -22,6 +22,7 @@ struct GroupState {
     /// The items for the members of one event loop.
     private struct Queue {
         let shard: GroupShard
+        var members = 1
         var items: [Item] = []
         /// How many of them are publications.
         var publications = 0
@@ -50,6 +51,7 @@ struct GroupState {
     private(set) var members = 0
     /// Members whose queue is full.
     private(set) var fullMembers = 0
+    /// Of each event loop that has members: one without may be shut down, and would take nothing.
     private var queues: [ObjectIdentifier: Queue] = [:]
     /// Members and publications are counted together: one gets what has a higher number than itself.
     private var lastID: UInt64 = 0
@@ -67,15 +69,32 @@ struct GroupState {
         self.lastID += 1
         self.members += 1
         let key = ObjectIdentifier(eventLoop)
-        if let queue = self.queues[key] { return (self.lastID, queue.shard) }
+        if let queue = self.queues[key] {
+            self.queues[key]?.members += 1
+            return (self.lastID, queue.shard)
+        }
         let shard = GroupShard(group: group, eventLoop: eventLoop)
         self.queues[key] = Queue(shard: shard)
         return (self.lastID, shard)
     }
 
-    mutating func leave(wasFull: Bool, now: NIODeadline) -> Woken {
+    mutating func leave(_ shard: GroupShard, wasFull: Bool, now: NIODeadline) -> Woken {
         self.members -= 1
-        return wasFull ? self.moved(isFull: false, now: now) : Woken()
+        var woken = wasFull ? self.moved(isFull: false, now: now) : Woken()
+        let key = self.key(of: shard)
+        if let key { self.queues[key]?.members -= 1 }
+        guard let key, self.queues[key]?.members == 0 else { return woken }
+        self.queues[key] = nil
+        // The next who is held up begins another, which somebody ends.
+        if self.hold?.shard === shard, let hold = self.hold.take() { self.count(hold, now: now) }
+        woken.publishers += self.wake().publishers
+        return woken
+    }
+
+    /// `nil` of a shard that has no members any more. Its event loop may have another one since.
+    private func key(of shard: GroupShard) -> ObjectIdentifier? {
+        let key = ObjectIdentifier(shard.eventLoop)
+        return self.queues[key]?.shard === shard ? key : nil
     }
 
     mutating func moved(isFull: Bool, now: NIODeadline) -> Woken {
@@ -108,14 +127,13 @@ struct GroupState {
     /// Queues a member's change of itself.
     /// - Returns: true where the shard is to be woken.
     mutating func put(_ change: Item, for shard: GroupShard) -> Bool {
-        let key = ObjectIdentifier(shard.eventLoop)
+        guard let key = self.key(of: shard) else { return false }
         self.queues[key]?.items.append(change)
         return self.queues[key]?.items.count == 1
     }
 
     mutating func take(_ shard: GroupShard) -> ([Item], Woken) {
-        let key = ObjectIdentifier(shard.eventLoop)
-        guard let items = self.queues[key]?.items else { return ([], Woken()) }
+        guard let key = self.key(of: shard), let items = self.queues[key]?.items else { return ([], Woken()) }
         self.queues[key]?.items = []
         self.queues[key]?.publications = 0
         return (items, self.wake())

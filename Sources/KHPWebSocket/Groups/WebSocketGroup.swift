@@ -130,8 +130,8 @@ public final class WebSocketGroup: Sendable {
         return Member(id, shard, self)
     }
 
-    func memberLeft(wasFull: Bool) {
-        self.state.withLock { $0.leave(wasFull: wasFull, now: .now()) }.resume()
+    func memberLeft(_ shard: GroupShard, wasFull: Bool) {
+        self.state.withLock { $0.leave(shard, wasFull: wasFull, now: .now()) }.resume()
     }
 
     /// A member's queue is full, or has room again.
