@@ -50,7 +50,7 @@ final class Wire: ChannelOutboundHandler {
         promise?.succeed()
     }
 
-    /// Those that still wait fail, as with a channel that has closed.
+    /// Marks that still wait fail, as with a channel that has closed.
     func failMarks() {
         for mark in self.marks { mark?.fail(ChannelError.ioOnClosedChannel) }
     }
