@@ -23,7 +23,9 @@ final class Chaos: Sendable {
         let pid = self.options.pid
         // A server opens the timer of its event loop for its first connection, and keeps it.
         var generator = SplitMix(state: self.options.seed)
-        for port in self.options.ports { _ = await self.converse(port, &generator) }
+        for (place, port) in self.options.ports.enumerated() {
+            _ = await self.converse(Target(place, port), &generator)
+        }
         // By then their connections have gone.
         try await Task.sleep(for: .seconds(12))
         let start = openDescriptors(of: pid)
@@ -67,12 +69,12 @@ final class Chaos: Sendable {
     /// One conversation after the other.
     private func occupy(_ place: Int, until end: ContinuousClock.Instant) async {
         var generator = SplitMix(state: self.options.seed &+ UInt64(place) &* 1_000_003)
-        let port = self.options.ports[place % self.options.ports.count]
+        let target = Target(place, self.options.ports[place % self.options.ports.count])
         // All at once would be a flood, and refused as one.
         try? await Task.sleep(for: .milliseconds(Int.random(in: 0...20_000, using: &generator)))
         while ContinuousClock.now < end {
             let begin = ContinuousClock.now
-            let outcome = await self.converse(port, &generator)
+            let outcome = await self.converse(target, &generator)
             let time = ContinuousClock.now - begin
             self.tally.withLock { tally in
                 tally.count(outcome)
@@ -82,12 +84,12 @@ final class Chaos: Sendable {
         }
     }
 
-    private func converse(_ port: Int, _ generator: inout SplitMix) async -> Outcome {
+    private func converse(_ target: Target, _ generator: inout SplitMix) async -> Outcome {
         do {
             switch Int.random(in: 0..<10, using: &generator) {
-            case 0: return try await self.takeBurst(port, count: Int.random(in: 1...200, using: &generator))
-            case 1: return try await self.fillSink(port, count: Int.random(in: 1...200, using: &generator))
-            default: return try await self.echo(port, SplitMix(state: generator.next()))
+            case 0: return try await self.takeBurst(target, count: Int.random(in: 1...200, using: &generator))
+            case 1: return try await self.fillSink(target, count: Int.random(in: 1...200, using: &generator))
+            default: return try await self.echo(target, SplitMix(state: generator.next()))
             }
         } catch let error as WebSocketError {
             // No proxy here changes a byte: whoever sees broken frames has lost some.
@@ -99,11 +101,11 @@ final class Chaos: Sendable {
 
     /// Connects, and counts the connection while it is open.
     private func withSocket(
-        _ port: Int,
+        _ target: Target,
         _ path: String,
         _ talk: (WebSocket) async throws -> Outcome
     ) async throws -> Outcome {
-        try await self.client.withConnection(to: "ws://127.0.0.1:\(port)\(path)") { socket in
+        try await self.client.withConnection(to: "ws://\(target.authority)\(path)") { socket in
             self.tally.withLock { $0.opens() }
             defer { self.tally.withLock { $0.ends() } }
             return try await talk(socket)
@@ -111,8 +113,8 @@ final class Chaos: Sendable {
     }
 
     /// The server sends and closes: a clean end has all messages before it.
-    private func takeBurst(_ port: Int, count: Int) async throws -> Outcome {
-        try await self.withSocket(port, "/burst/\(count)") { socket in
+    private func takeBurst(_ target: Target, count: Int) async throws -> Outcome {
+        try await self.withSocket(target, "/burst/\(count)") { socket in
             var next = 0
             for try await message in socket.messages {
                 guard message == .text("\(next)") else { return .violation("\(message) instead of \(next)") }
@@ -123,8 +125,8 @@ final class Chaos: Sendable {
     }
 
     /// The client sends and closes: the server tells what it has got in front of a clean end.
-    private func fillSink(_ port: Int, count: Int) async throws -> Outcome {
-        try await self.withSocket(port, "/sink/\(count)") { socket in
+    private func fillSink(_ target: Target, count: Int) async throws -> Outcome {
+        try await self.withSocket(target, "/sink/\(count)") { socket in
             for number in 0..<count { try await socket.send("\(number)") }
             let end = try await socket.close()
             return end.clean ? .clean : .failed("\(end.error?.code ?? .closed)")
@@ -132,8 +134,8 @@ final class Chaos: Sendable {
     }
 
     /// Messages in bursts, their echoes in order, and a close.
-    private func echo(_ port: Int, _ seed: SplitMix) async throws -> Outcome {
-        try await self.withSocket(port, "/") { socket in
+    private func echo(_ target: Target, _ seed: SplitMix) async throws -> Outcome {
+        try await self.withSocket(target, "/") { socket in
             var generator = seed
             var number = 0
             for _ in 0..<Int.random(in: 1...6, using: &generator) {
@@ -152,6 +154,13 @@ final class Chaos: Sendable {
             return .clean
         }
     }
+}
+
+/// The proxy of a place, at one of its addresses.
+private struct Target: Sendable {
+    let authority: String
+
+    init(_ place: Int, _ port: Int) { self.authority = "\(FaultyProxy.address(place / 2)):\(port)" }
 }
 
 /// The end of a conversation.

@@ -36,17 +36,30 @@ enum WireFault {
 }
 
 enum FaultyProxy {
+    /// The loopback addresses that it listens at: a client opens one connection at a time to each (RFC 6455 section 4.1), and
+    /// one that is stalled keeps the next waiting. Other systems than Linux have the first alone.
+    #if os(Linux)
+        static let addresses = 64
+    #else
+        static let addresses = 1
+    #endif
+
+    static func address(_ number: Int) -> String { "127.0.0.\(1 + number % Self.addresses)" }
+
     static func run(_ options: Options) async throws {
         let faults = FaultSource(seed: options.seed)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let listener = try await ServerBootstrap(group: group)
+        let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4_096)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { near in Self.connect(near, to: options.target, faults: faults) }
-            .bind(host: "127.0.0.1", port: options.port)
-            .get()
-        BenchScale.say("listening \(listener.localAddress?.port ?? 0)")
+        let listener = try await bootstrap.bind(host: Self.address(0), port: options.port).get()
+        let port = listener.localAddress?.port ?? 0
+        for number in 1..<max(Self.addresses, 1) {
+            _ = try await bootstrap.bind(host: Self.address(number), port: port).get()
+        }
+        BenchScale.say("listening \(port)")
         try await listener.closeFuture.get()
     }
 
