@@ -2,6 +2,7 @@
 
 import CommandTestSupport
 import Dispatch
+import KHPServer
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -37,6 +38,29 @@ struct BackendDialTests {
         do { result = .success(try await body(listener.localAddress?.port ?? 0)) } catch { result = .failure(error) }
         try await listener.close()
         try result.get()
+    }
+
+    @Test("a connection to a backend of WebSocket leaves nothing in memory")
+    func released() async throws {
+        let server = WebSocketServer(configuration: .init(address: .hostname("127.0.0.1", port: 0))) {
+            Endpoint("/", handler: { (socket: WebSocket) in for try await _ in socket.messages {} })
+        }
+        let run = Task { try await server.run() }
+        let port = try await server.boundPort() ?? 0
+        let connector = WebSocketConnector(
+            backend: .init(scheme: .ws, host: "127.0.0.1", port: port, path: "/"),
+            tls: nil,
+            serverName: nil
+        )
+        var link: BackendLink? = try await connector.connect(Self.call(), within: .seconds(5))
+        weak let seen = link
+        await link?.release()
+        link = nil
+        // The task of the connection ends a moment later, and nothing tells when it is gone.
+        for _ in 0..<2000 where seen != nil { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(seen == nil)
+        run.cancel()
+        try await run.value
     }
 
     @Test("a name is looked up for each connection: the broker that has moved is found where it is now")

@@ -4,7 +4,8 @@ import KHPClient
 import NIOCore
 
 final class BackendSocket: MessageHandler, BackendSide {
-    private let opened: (BackendSocket) -> Void
+    /// Called once and let go of: it holds the promise of the link that holds this.
+    private var opened: ((BackendSocket) -> Void)?
     private var socket: EventLoopSocket?
     private var taker: (any BackendTaker)?
     /// The end, where it comes before the session.
@@ -63,7 +64,9 @@ final class BackendSocket: MessageHandler, BackendSide {
         self.socket = socket
         // The session opens a moment later, and is the first to be told.
         socket.pauseReading()
-        self.opened(self)
+        let opened = self.opened
+        self.opened = nil
+        opened?(self)
     }
 
     func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
