@@ -143,7 +143,9 @@ struct EjectionTests {
             var rules = GatewayConfiguration.Pool(name: "p")
             rules.backends = [refused, .init(scheme: .tls, host: "127.0.0.1", port: port)]
             rules.backends[1].isBackup = true
-            rules.connectTimeout = .milliseconds(100)
+            // The first is refused well within it.
+            let time = 500 * Sanitizer.patience
+            rules.connectTimeout = .milliseconds(time)
             let pool = try BackendPool(rules, tls: .makeClientConfiguration())
             // The first is asked at once, and the second when so much of the time has passed.
             let readings = Mutex(0)
@@ -154,7 +156,7 @@ struct EjectionTests {
                         readings += 1
                         return readings
                     }
-                    return reading < 3 ? begin : begin + .milliseconds(Int64(passed))
+                    return reading < 3 ? begin : begin + .milliseconds(Int64(time * passed / 100))
                 }
             }
             #expect(failure?.kind == .timeout && failure?.tries.count == 2)
