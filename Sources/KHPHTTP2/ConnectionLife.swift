@@ -4,9 +4,9 @@
 //   open ── the server shuts down: GOAWAY; or the peer's GOAWAY ──▶ leaving ── no stream is left ──▶ closed
 //     └── no stream for too long: GOAWAY; an error of the connection; the end of the peer's bytes ──▶ closed
 
+import KHPWebSocket
 import NIOCore
 import NIOHTTP2
-import NIOSSL
 
 final class ConnectionLife: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
@@ -138,11 +138,7 @@ final class ConnectionLife: ChannelInboundHandler {
 
     /// The peer has ended its bytes: TLS would wait for a notification that cannot come.
     private func cut(_ context: ChannelHandlerContext) {
-        if let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
-            tls.close(promise: nil)
-        } else {
-            context.close(promise: nil)
-        }
+        (context.pipeline.belowTLS ?? context).close(promise: nil)
     }
 
     private func sayGoAway() {

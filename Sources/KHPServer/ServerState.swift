@@ -5,7 +5,6 @@ import KHPProtocol
 import KHPWebSocket
 import Logging
 import NIOCore
-import NIOSSL
 import Synchronization
 
 final class ServerState: Sendable {
@@ -471,11 +470,7 @@ final class ServerState: Sendable {
     /// silent.
     private static func cut(_ channel: any Channel) {
         channel.eventLoop.execute {
-            if let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
-                tls.close(promise: nil)
-            } else {
-                channel.close(promise: nil)
-            }
+            if let tls = channel.pipeline.belowTLS { tls.close(promise: nil) } else { channel.close(promise: nil) }
         }
     }
 

@@ -66,10 +66,13 @@ package enum TransportEnd {
             _ = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
         }
         // TLS would say goodbye to a peer that does not listen, and wait for its answer.
-        if let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLHandler.self) {
-            tls.close(promise: nil)
-        } else {
-            context.close(promise: nil)
-        }
+        (context.pipeline.belowTLS ?? context).close(promise: nil)
+    }
+}
+
+extension ChannelPipeline {
+    /// The place from which a close passes TLS by; `nil` where there is none. On the event loop.
+    package var belowTLS: ChannelHandlerContext? {
+        try? self.syncOperations.context(handlerType: NIOSSLHandler.self)
     }
 }

@@ -82,7 +82,8 @@ struct BackendHealth: Sendable {
         self.failedConnects = 0
     }
 
-    /// A client's connection has been of use: the backend has answered, or has kept it. A backend that has been back for as long as it was out is forgiven.
+    /// A client's connection has been of use: the backend has answered, or has kept it. A backend that has been back for as
+    /// long as it was out is forgiven.
     mutating func served(now: NIODeadline) {
         self.failedConnects = 0
         self.uselessConnections = 0
