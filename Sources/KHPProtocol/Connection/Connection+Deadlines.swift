@@ -139,7 +139,7 @@ extension Connection {
         if isCongested {
             self.socket.congested(now)
         } else {
-            self.socket.decongested()
+            self.socket.decongested(now)
             self.link.closing.writesProgressed(now: now)
             self.answerPendingPing(now: now)
         }
@@ -167,11 +167,11 @@ extension Connection {
     /// Nothing is read from the peer, since the application does not keep up: its silence is our doing. To be said before
     /// `timeReached`, whenever it is so then.
     package mutating func readingIsPaused(now: NIODeadline) {
-        self.socket.keepAlive?.readingIsPaused(now)
+        self.socket.readingIsPaused(now)
     }
 
     /// The peer is read from again, as it was not since `pausedSince`. To be said before what the pause held back is taken.
     package mutating func readingResumes(now: NIODeadline, pausedSince: NIODeadline) {
-        self.socket.keepAlive?.readingResumes(now, pausedSince: pausedSince)
+        self.socket.readingResumes(now, pausedSince: pausedSince)
     }
 }

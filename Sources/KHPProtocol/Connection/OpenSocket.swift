@@ -36,7 +36,8 @@ package struct OpenSocket {
     private struct Idle {
         /// When a message of the application's, or a piece of one, last came or went.
         var since: NIODeadline
-        /// When bytes last came of a message that is not complete. It may turn out to be an extension's.
+        /// When bytes last came of a message that is not complete, or left of one that the peer does not keep up with, or
+        /// when nothing was read. What comes may turn out to be an extension's.
         var part: NIODeadline
 
         func end(_ wait: TimeAmount) -> NIODeadline { max(self.since, self.part) + wait }
@@ -125,7 +126,7 @@ package struct OpenSocket {
         self.idle?.since = now
     }
 
-    /// Bytes of a message have come that is not complete: whoever is sending one is not idle.
+    /// Bytes of a message have come that is not complete, or have left, or wait to be read: such a peer is not idle.
     mutating func partMoved(_ now: NIODeadline) { self.idle?.part = now }
 
     /// The message whose bytes came was none of the application's.
@@ -183,13 +184,33 @@ package struct OpenSocket {
         if self.congestedSince == nil { self.congestedSince = now }
     }
 
-    mutating func decongested() { self.congestedSince = nil }
+    mutating func decongested(_ now: NIODeadline) {
+        self.writesProgressed(now)
+        self.congestedSince = nil
+    }
 
     mutating func setBacklogged(_ isBacklogged: Bool) { self.isBacklogged = isBacklogged }
 
-    /// Some of what was written has left: a slow peer is not a stalled one.
+    /// Some of what was written has left: a slow peer is not a stalled one, nor an idle or a silent one.
     mutating func writesProgressed(_ now: NIODeadline) {
-        if self.congestedSince != nil { self.congestedSince = now }
+        guard self.congestedSince != nil else { return }
+        self.congestedSince = now
+        self.partMoved(now)
+        self.keepAlive?.writesProgressed(now)
+    }
+
+    // MARK: The application
+
+    /// Nothing is read, since the application does not keep up: the peer's silence is our doing.
+    mutating func readingIsPaused(_ now: NIODeadline) {
+        self.partMoved(now)
+        self.keepAlive?.readingIsPaused(now)
+    }
+
+    /// Reading goes on.
+    mutating func readingResumes(_ now: NIODeadline, pausedSince: NIODeadline) {
+        self.partMoved(now)
+        self.keepAlive?.readingResumes(now, pausedSince: pausedSince)
     }
 
     // MARK: Pongs

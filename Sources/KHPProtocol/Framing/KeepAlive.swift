@@ -2,11 +2,11 @@
 // They begin after the handshakes, and extend none of their deadlines.
 //
 // States × events:
-//           bytes             a ping goes out              reading is paused       the deadline
-//   quiet   quiet, from now   silent, from now; one that   quiet, as before        send a ping
+//           bytes             a ping goes out              reading is paused       writes progress    the deadline
+//   quiet   quiet, from now   silent, from now; one that   quiet, as before        quiet, as before   send a ping
 //                             is due in a pause: quiet,
 //                             from now
-//   silent  quiet, from now   silent, as before            quiet, from that ping   timed out
+//   silent  quiet, from now   silent, as before            quiet, from that ping   silent, from now   timed out
 //
 // In either state a message that stays unfinished for too long comes first; its time stands still in a pause, and goes on
 // behind it. A pong changes neither: the bytes that it came in have.
@@ -35,7 +35,7 @@ package struct KeepAlive: Sendable {
     package private(set) var lastReceived: NIODeadline
     /// Since when no ping is due: the last sign of life, or the last ping that went out while nothing was read.
     private var quietSince: NIODeadline
-    /// When the ping was sent that nothing has come after yet.
+    /// When the ping was sent that nothing has come after yet, or when bytes last left while the peer did not keep up.
     private var silentSince: NIODeadline?
     /// `true` while the application does not read.
     private var isReadingPaused = false
@@ -87,6 +87,11 @@ package struct KeepAlive: Sendable {
         self.lastReceived = now
         self.quietSince = now
         self.silentSince = nil
+    }
+
+    /// The peer has taken some of what stands before the ping, and cannot have answered it before.
+    package mutating func writesProgressed(_ now: NIODeadline) {
+        if self.silentSince != nil { self.silentSince = now }
     }
 
     /// Nothing is read, since the application does not keep up: the silence is ours, so no pong is missed. Pings still

@@ -41,11 +41,15 @@ package struct Timeouts: Sendable {
 public struct KeepAliveConfiguration: Sendable {
     /// Send a ping when nothing was received for this long; `nil` sends none.
     public var pingInterval: Duration? = .seconds(20)
-    /// Close when a ping is not answered within this time.
+    /// Close when a ping is not answered within this time. While the peer takes bytes more slowly than they are sent, the
+    /// time begins anew with each that it takes, as they stand before the ping; bytes that the system's socket has taken
+    /// count as gone, so the time has to be enough for these: up to some megabytes.
     public var pongTimeout: Duration = .seconds(20)
     /// Close with 1001 when no message of the application's went either way for this long; `nil` never does. Bytes of
-    /// one that the peer is still sending count, however long it takes: `timeouts.message` bounds that. Control frames,
-    /// and messages that extensions say by themselves, as the pings of ``KaazingPingPong`` are, do not count.
+    /// one that the peer is still sending count, however long it takes: `timeouts.message` bounds that. So do bytes that a
+    /// peer takes more slowly than they are sent: `timeouts.stalledWrite` bounds that. Time in which nothing is read, since
+    /// the application does not keep up, does not count. Control frames, and messages that extensions say by themselves,
+    /// as the pings of ``KaazingPingPong`` are, are no messages of the application's.
     public var idleTimeout: Duration?
 
     /// The defaults: a ping after 20 s of silence, 20 s for its pong.

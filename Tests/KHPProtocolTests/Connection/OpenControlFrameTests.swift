@@ -190,6 +190,48 @@ struct OpenControlFrameTests {
         #expect(isClosing)
     }
 
+    @Test("a peer that takes bytes slowly is neither idle nor silent", arguments: [Role.client, .server])
+    func slowReader(_ role: Role) throws {
+        var open = try OpenConnection(role) {
+            $0.keepAlive.idleTimeout = .seconds(30)
+            $0.keepAlive.pingInterval = .seconds(5)
+            $0.keepAlive.pongTimeout = .seconds(10)
+            $0.timeouts.stalledWrite = .seconds(60)
+        }
+        open.connection.setCongested(true, now: open.now)
+        for _ in 0..<20 {
+            open.advance(by: .seconds(9))
+            open.connection.writesProgressed(now: open.now)
+        }
+        var isClosing = open.connection.isClosing
+        #expect(!isClosing, "the ping waits behind the bytes")
+        open.advance(by: .seconds(9))
+        open.connection.setCongested(false, now: open.now)
+        open.advance(by: .milliseconds(9999))
+        isClosing = open.connection.isClosing
+        #expect(!isClosing, "all has left now, and the answer has its time")
+        open.advance(by: .milliseconds(1))
+        #expect(open.closed?.error?.code == .timeout)
+    }
+
+    @Test("time in which nothing is read is no idle time", arguments: Self.dialects)
+    func pausedIsNotIdle(_ dialect: Dialect) throws {
+        var open = try OpenConnection(.server, dialect: dialect) {
+            $0.keepAlive.idleTimeout = .seconds(5)
+            $0.keepAlive.pingInterval = nil
+        }
+        open.isPaused = true
+        open.advance(by: .seconds(60))
+        open.isPaused = false
+        open.connection.readingResumes(now: open.now, pausedSince: open.now - .seconds(60))
+        open.advance(by: .milliseconds(4999))
+        var isClosing = open.connection.isClosing
+        #expect(!isClosing)
+        open.advance(by: .milliseconds(1))
+        isClosing = open.connection.isClosing
+        #expect(isClosing)
+    }
+
     @Test("a ping that is due before the idle time has passed is a ping", arguments: [Role.client, .server])
     func pingsBeforeIdle(_ role: Role) throws {
         var open = try OpenConnection(role) {

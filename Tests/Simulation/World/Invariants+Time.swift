@@ -112,16 +112,17 @@ extension World {
         }
         if let end = side.sessionEnd { bounds.append(Bound("sessionLifetime", end, .zero)) }
         if side.extensions.contains(.idleTimeout) { bounds.append(self.promise(of: side)) }
-        if let idle = keepAlive.idleTimeout {
-            bounds.append(Bound("idleTimeout", max(side.lastData, side.stageSince), self.wait(idle)))
-        }
         // The peer's silence is our doing while nothing is read.
         guard !side.isPaused else { return bounds }
+        if let idle = keepAlive.idleTimeout {
+            let last = max(side.lastData, side.lastTaken, side.stageSince)
+            bounds.append(Bound("idleTimeout", last, self.wait(idle)))
+        }
         if let message = timeouts.message, let unfinished = side.unfinished, self.scenario.delivery == .messages {
             bounds.append(Bound("message", unfinished.since, self.wait(message)))
         }
         if let interval = keepAlive.pingInterval, self.scenario.dialect == .rfc6455 {
-            let last = max(side.connection.socket.lastReceived, side.stageSince)
+            let last = max(side.connection.socket.lastReceived, side.lastTaken, side.stageSince)
             let wait = self.wait(interval) + self.wait(keepAlive.pongTimeout)
             bounds.append(Bound("pingInterval and pongTimeout", last, wait))
         }

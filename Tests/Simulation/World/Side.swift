@@ -88,6 +88,8 @@ final class Side {
     private(set) var read = 0
     /// The last sign that the peer takes bytes.
     var lastProgress = NIODeadline.uptimeNanoseconds(0)
+    /// The last one while it did not keep up.
+    private(set) var lastTaken = NIODeadline.uptimeNanoseconds(0)
 
     private let holdsClose: Bool
     /// Most actions that one step may lead to, beside those for its bytes.
@@ -116,7 +118,15 @@ final class Side {
     /// The peer has taken bytes.
     func noteProgress(_ now: NIODeadline) {
         self.lastProgress = now
+        if self.isCongested { self.lastTaken = now }
         self.unasked = 0
+    }
+
+    /// The peer no longer keeps up, or does again.
+    func noteRoom(_ isCongested: Bool, _ now: NIODeadline) {
+        self.lastProgress = now
+        if self.isCongested { self.lastTaken = now }
+        self.isCongested = isCongested
     }
 
     /// The most that an application's bytes come to in frames, incompressible ones deflated among them.
@@ -154,6 +164,7 @@ final class Side {
     func readOn(_ now: NIODeadline) {
         self.connection.readingResumes(now: now, pausedSince: self.pausedSince ?? now)
         self.unfinished?.since = now
+        self.lastData = now
     }
 
     func noteRead(_ count: Int, _ now: NIODeadline) {

@@ -390,9 +390,8 @@ final class World {
         let pending = self[wireTo: other].pendingBytes
         let isCongested = side.neverDrains || pending > (side.isCongested ? 32 * 1024 : 64 * 1024)
         if isCongested != side.isCongested {
-            side.isCongested = isCongested
             // Room again means that bytes have left, were they lost in a reset.
-            side.lastProgress = self.now
+            side.noteRoom(isCongested, self.now)
             side.connection.setCongested(isCongested, now: self.now)
             side.drive(self.now, bytes: bytes)
             try self.write(from: role)
