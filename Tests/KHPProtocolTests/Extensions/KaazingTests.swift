@@ -322,6 +322,29 @@ struct KaazingTests {
         #expect(try !other.askToRevalidate("/x"))
     }
 
+    @Test("binary messages that look like control messages of re-validation arrive, either way")
+    func binaryBesideRevalidation() throws {
+        let control: [UInt8] = [1, 1, 1, 3]
+        let looksAlike = [control, control + [0x01] + Array("/x".utf8), control + [0xFF]]
+        let messages = looksAlike.map { WebSocketMessage.binary(ByteBuffer(bytes: $0)) }
+        let revalidation = KaazingHTTPRevalidate { _ in Issue.record("nobody has asked") }
+        var server = try Self.peer(.server, [KaazingHTTPRevalidate()])
+        var client = try Self.peer(.client, [revalidation])
+        // The peer of a client here answers with the bytes of x-kaazing-ping-pong.
+        for content in [[1, 1, 1, 2], [1, 1, 1, 2, 1, 0x2F]] as [[UInt8]] {
+            try client.send(.binary(ByteBuffer(bytes: content)))
+            #expect(client.takeFrames() == [WireFrame(0x82, content)])
+        }
+        for content in looksAlike { server.feed(WireFrame(0x82, content)) }
+        #expect(server.takeMessages() == messages && server.takeCloseCode() == nil)
+        for message in messages { try server.send(message) }
+        #expect(
+            server.takeFrames() == looksAlike.flatMap { [WireFrame(0x81, control), WireFrame(0x82, $0)] }
+        )
+        client.feed(WireFrame(0x81, [1, 1, 1, 2]), WireFrame(0x82, [1, 1, 1, 2, 1, 0x2F]))
+        #expect(client.takeMessages() == [.binary(ByteBuffer(bytes: [1, 1, 1, 2, 1, 0x2F]))])
+    }
+
     @Test(
         "a path that is none: 1002",
         arguments: ["", "x", "//evil.example/", "/a b", "/a\r\nX: y", "http://evil.example/"]

@@ -42,10 +42,13 @@ struct EscapedControl: Sendable {
         .text(String(decoding: self.bytes + content, as: UTF8.self))
     }
 
-    /// Returns `true` when the application's message has to be escaped. Binary messages never have to.
-    func needsEscape(_ message: WebSocketMessage) -> Bool {
-        guard case .text(let text) = message else { return false }
-        return text.utf8.starts(with: self.bytes)
+    /// Returns `true` when the application's message has to be escaped.
+    /// - Parameter binary: `true` where the peer looks for control messages among binary messages too.
+    func needsEscape(_ message: WebSocketMessage, binary: Bool = false) -> Bool {
+        switch message {
+        case .text(let text): text.utf8.starts(with: self.bytes)
+        case .binary(let payload): binary && payload.readableBytesView.starts(with: self.bytes)
+        }
     }
 
     /// Tells what a received message is.

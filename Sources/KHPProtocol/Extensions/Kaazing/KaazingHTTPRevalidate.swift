@@ -99,7 +99,8 @@ public struct KaazingHTTPRevalidate: WebSocketExtension {
         }
 
         mutating func outbound(_ message: WebSocketMessage, _ scope: inout ExtensionScope) -> WebSocketMessage? {
-            if self.control.needsEscape(message) { scope.send(self.control.escape) }
+            // A client takes control messages of either kind; a server looks for them among texts alone.
+            if self.control.needsEscape(message, binary: scope.role == .server) { scope.send(self.control.escape) }
             return message
         }
 
@@ -107,11 +108,13 @@ public struct KaazingHTTPRevalidate: WebSocketExtension {
             _ message: WebSocketMessage,
             _ scope: inout ExtensionScope
         ) throws -> WebSocketMessage? {
-            let received =
-                switch message {
-                case .text(let text): self.control.receive(text.utf8)
-                case .binary(let bytes): self.control.receive(bytes.readableBytesView)
-                }
+            let received: EscapedControl.Received
+            switch message {
+            case .text(let text): received = self.control.receive(text.utf8)
+            // Clients do not escape binary messages: each is the application's.
+            case .binary where scope.role == .server: return message
+            case .binary(let bytes): received = self.control.receive(bytes.readableBytesView)
+            }
             switch received {
             case .application: return message
             case .escape: return nil
