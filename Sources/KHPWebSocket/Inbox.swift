@@ -14,7 +14,7 @@ package final class Inbox: Sendable {
         var isPaused = false
         /// True while the consumer has taken a message and not come back for the next.
         var isProcessing = false
-        /// The mark of the task that waited for a message last; 0 for none.
+        /// The mark of the task that waits for a message, or was the last that did; 0 for none.
         var lastConsumer = 0
         /// True while that task waits for the socket's end instead.
         var isConsumerAway = false
@@ -181,6 +181,9 @@ package final class Inbox: Sendable {
         self.state.withLock { !$0.items.isEmpty && !$0.isProcessing && $0.consumer == nil }
     }
 
+    /// True while a task waits for the next item.
+    package var isAwaited: Bool { self.state.withLock { $0.consumer != nil } }
+
     /// The current task waits for the end of the socket. Where it is the consumer, it takes no message until it is back,
     /// and is done with the last.
     /// - Returns: `true` when it is the consumer, so that its return has to be told by ``isBack()``.
@@ -200,10 +203,16 @@ package final class Inbox: Sendable {
     package var isOver: Bool { self.state.withLock { $0.isOver } }
 
     /// True once nothing more will be pushed.
-    package var isFinished: Bool { self.state.withLock { $0.end != nil } }
+    package var isFinished: Bool { self.info != nil }
+
+    /// How the connection ended, once nothing more will be pushed.
+    package var info: CloseInfo? { self.state.withLock { $0.end } }
 
     /// How much waits for the consumer.
     package var queued: (messages: Int, bytes: Int) { self.state.withLock { ($0.items.count, $0.bytes) } }
+
+    /// Event loop: a message was dropped that came after this side had begun to close.
+    package func noteLost() { self.state.withLock { $0.hasLost = true } }
 
     /// True once messages were dropped that came after this side had begun to close.
     package var hasLost: Bool { self.state.withLock { $0.hasLost } }
@@ -225,8 +234,9 @@ package final class Inbox: Sendable {
     /// - Returns: the message, where that was the last piece. The connection holds it to the message limit.
     package func join(_ chunk: MessageChunk) -> ReceivedMessage? {
         self.state.withLock { state in
-            // A consumer of pieces may have left in the middle of a message: the next one begins anew.
-            if chunk.isFirst || state.partial == nil {
+            // A consumer of pieces may have left in the middle of a message: the rest of it is none.
+            guard chunk.isFirst || state.partial != nil else { return nil }
+            if chunk.isFirst {
                 state.partial = ReceivedMessage(kind: chunk.kind, bytes: chunk.bytes)
             } else {
                 state.partial?.bytes.writeImmutableBuffer(chunk.bytes)
@@ -234,6 +244,9 @@ package final class Inbox: Sendable {
             return chunk.isLast ? state.partial.take() : nil
         }
     }
+
+    /// Consumer: takes pieces for itself. What was joined of a message is lost to it.
+    package func forgetPart() { self.state.withLock { $0.partial = nil } }
 
     /// The result of a look into the queue.
     package enum TakeResult {
@@ -291,7 +304,7 @@ package final class Inbox: Sendable {
         return try await withTaskCancellationHandler {
             try await body()
         } onCancel: {
-            self.cancel(isOwner: true)
+            self.cancelOwner()
         }
     }
 
@@ -300,11 +313,25 @@ package final class Inbox: Sendable {
         withUnsafeCurrentTask { $0.map { unsafeBitCast($0, to: Int.self) } }
     }
 
-    private func cancel(isOwner: Bool) {
-        let consumer = self.state.withLock { state in
-            if isOwner { state.isOwnerCancelled = true }
-            return state.isConsumerOwner == isOwner ? state.consumer.take() : nil
-        }
+    private func cancelOwner() {
+        self.cancel(
+            self.state.withLock { state in
+                state.isOwnerCancelled = true
+                return state.isConsumerOwner ? state.consumer.take() : nil
+            }
+        )
+    }
+
+    /// Another task was cancelled, whichever waits.
+    private func cancelWait(of mark: Int) {
+        self.cancel(
+            self.state.withLock { state in
+                !state.isConsumerOwner && state.lastConsumer == mark ? state.consumer.take() : nil
+            }
+        )
+    }
+
+    private func cancel(_ consumer: Consumer?) {
         switch consumer {
         case .continuation(let continuation): continuation.resume(returning: .cancelled)
         case .gate: self.gate?.openFromAnywhere()
@@ -371,10 +398,11 @@ package final class Inbox: Sendable {
     /// A wait of any other task. Apart, so that the owner's frame stays small.
     @inline(never)
     nonisolated(nonsending) private func waitUnowned(_ tell: (_ isIdle: Bool) -> Void) async -> Arrival {
-        await withTaskCancellationHandler {
+        let mark = Self.currentTask ?? 0
+        return await withTaskCancellationHandler {
             await self.suspend(isOwner: false, tell)
         } onCancel: {
-            self.cancel(isOwner: false)
+            self.cancelWait(of: mark)
         }
     }
 
@@ -395,8 +423,10 @@ package final class Inbox: Sendable {
         enum Now { case go(Arrival, drained: Bool), wait(isAwaited: Bool) }
         let mark = isOwner ? self.ownerMark : Self.currentTask ?? 0
         let now: Now = self.state.withLock { state in
-            state.lastConsumer = mark
-            if let (item, drained) = self.take(&state) { return .go(.item(item), drained: drained) }
+            if let (item, drained) = self.take(&state) {
+                state.lastConsumer = mark
+                return .go(.item(item), drained: drained)
+            }
             if state.end != nil {
                 state.endWasSeen = true
                 return .go(.end, drained: false)
@@ -404,6 +434,7 @@ package final class Inbox: Sendable {
             // Checked under the lock: a cancellation after this finds the consumer.
             if isOwner ? state.isOwnerCancelled : Task.isCancelled { return .go(.cancelled, drained: false) }
             if state.consumer != nil { return .go(.second, drained: false) }
+            state.lastConsumer = mark
             state.consumer = .continuation(continuation)
             state.isConsumerOwner = isOwner
             state.isProcessing = false

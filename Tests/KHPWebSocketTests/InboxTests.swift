@@ -136,5 +136,28 @@ struct InboxTests {
         #expect(inbox.join(piece("b")) == nil)
         #expect(inbox.join(piece("c", isLast: true))?.message == .text("abc"))
         #expect(inbox.join(piece("d", isFirst: true, isLast: true))?.message == .text("d"))
+        #expect(inbox.join(piece("tail")) == nil && inbox.join(piece("of another", isLast: true)) == nil)
+        #expect(inbox.join(piece("e", isFirst: true)) == nil)
+        inbox.forgetPart()
+        #expect(inbox.join(piece("taken as pieces", isLast: true)) == nil)
+    }
+
+    @Test("a task that is cancelled ends its own wait, and nobody else's")
+    func cancelledSecond() async throws {
+        let inbox = Self.inbox()
+        let first = Task { try inbox.item(of: await inbox.wait { _ in })?.bytes }
+        // The consumer has taken nothing yet, so nobody is at work once it waits.
+        while !inbox.isAwaited { await Task.yield() }
+        let second = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return await inbox.wait { _ in }
+        }
+        guard case .cancelled = await second.value else {
+            Issue.record("a cancelled task waits")
+            return
+        }
+        #expect(inbox.isAwaited)
+        _ = inbox.push(.binary, Self.bytes(1), isClosing: false)
+        #expect(try await first.value == Self.bytes(1))
     }
 }
