@@ -149,6 +149,10 @@ extension ConnectionHandler {
 
     func moveSessionEnd(to deadline: NIODeadline?) {
         guard !self.hasEnded else { return }
+        if self.turn.isConnectionInUse {
+            let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+            return self.eventLoop.execute { bound.value.moveSessionEnd(to: deadline) }
+        }
         self.tell { connection, _ in connection.moveSessionEnd(to: deadline) }
         // It may be nearer than all that the alarm counts on.
         if !self.hasEnded { self.updateTimer() }

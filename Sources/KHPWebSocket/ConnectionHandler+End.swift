@@ -82,6 +82,8 @@ extension ConnectionHandler {
             // It cannot take them later.
             while let action = self.nextUnread() {
                 switch action {
+                case .message(_, let payload) where !self.handsOn(payload.readableBytes): break
+                case .chunk(let chunk) where !self.handsOn(chunk.bytes.readableBytes): break
                 case .message(let kind, let payload):
                     handler.received(ReceivedMessage(kind: kind, bytes: payload), on: EventLoopSocket(self))
                 case .chunk(let chunk):

@@ -8,8 +8,13 @@ extension ConnectionHandler {
     struct Reading {
         /// Since when the application takes no messages; `nil` while it does.
         private(set) var pausedSince: NIODeadline?
-        /// A handler has asked for the pause, which the end of congestion does not end.
-        private var isPausedByHandler = false
+        /// A handler has asked for the pause, which the end of congestion does not end, nor that reading goes on for a close
+        /// frame.
+        private(set) var isPausedByHandler = false
+        /// Bytes of the messages that a handler was handed in its pause.
+        private var pastPause = 0
+        /// True once messages were dropped that came after this side had begun to close.
+        private(set) var hasLost = false
         private var isChannelReading = true
 
         /// The application takes no messages for now.
@@ -27,7 +32,19 @@ extension ConnectionHandler {
         mutating func resume() {
             self.pausedSince = nil
             self.isPausedByHandler = false
+            self.pastPause = 0
         }
+
+        /// Reading goes on for the peer's close frame.
+        mutating func resumeForClose() { self.pausedSince = nil }
+
+        /// - Returns: `false` where a handler in its pause has been handed as much as a queue would hold.
+        mutating func handsPastPause(_ bytes: Int, limit: Int) -> Bool {
+            self.pastPause += bytes
+            return self.pastPause <= limit
+        }
+
+        mutating func noteLost() { self.hasLost = true }
 
         /// The peer takes what is sent to it again.
         mutating func congestionEnds() {
@@ -51,8 +68,26 @@ extension ConnectionHandler {
     /// Messages that the application does not take must not keep the peer's close frame from being read.
     func readWhileClosing() {
         guard self.reading.isPaused, !self.hasEnded, self.connection.isClosing else { return }
-        self.reading.resume()
+        self.reading.resumeForClose()
         self.setChannelReading(true)
+    }
+
+    /// `false` for a message that is dropped while this side closes: any behind a close with 1008, and one of too many that come
+    /// to a handler in its pause before the peer's close frame. An inbox has a bound of its own.
+    func handsOn(_ bytes: Int) -> Bool {
+        guard self.connection.isClosing else { return true }
+        let isDropped: Bool
+        if self.connection.isWithdrawn {
+            isDropped = true
+        } else if self.reading.isPausedByHandler {
+            let limit = self.connection.configuration.limits.inboundQueueBytes
+            isDropped = !self.reading.handsPastPause(bytes, limit: limit)
+        } else {
+            isDropped = false
+        }
+        guard isDropped else { return true }
+        if case .inbox(let inbox) = self.sink { inbox.noteLost() } else { self.reading.noteLost() }
+        return false
     }
 
     /// The application has caught up.
@@ -89,8 +124,13 @@ extension ConnectionHandler {
     private static let beginning = TimeAmount.milliseconds(100)
 
     package func resumeReading() {
-        guard let since = self.reading.pausedSince, !self.hasEnded else { return }
+        if self.turn.isConnectionInUse {
+            let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+            return self.eventLoop.execute { bound.value.resumeReading() }
+        }
+        let since = self.reading.pausedSince
         self.reading.resume()
+        guard let since, !self.hasEnded else { return }
         self.readOn(pausedSince: since)
     }
 

@@ -110,6 +110,8 @@ extension ConnectionHandler {
             isPlainTaken = false
             self.turn.isConnectionInUse = false
             switch action {
+            case .message(_, let payload)? where !self.handsOn(payload.readableBytes): break
+            case .chunk(let chunk)? where !self.handsOn(chunk.bytes.readableBytes): break
             case .message(let kind, let payload)?:
                 switch self.sink {
                 case .inbox(let inbox):
@@ -197,6 +199,8 @@ extension ConnectionHandler {
         var kind = MessageKind.binary
         switch self.sink {
         case .handler(let handler):
+            // It is handed its messages one by one, and counted, where reading goes on in its pause.
+            guard !self.reading.isPausedByHandler else { return nil }
             guard var cursor = self.connection.beginPlain(bytes, areNew: areNew, now: now) else { return nil }
             while cursor.rest > 0, let payload = self.nextMessage(bytes, &cursor, &kind, now) {
                 handler.received(ReceivedMessage(kind: kind, bytes: consume payload), on: EventLoopSocket(self))

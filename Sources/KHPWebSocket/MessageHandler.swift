@@ -103,7 +103,8 @@ public struct EventLoopSocket {
         try self.handler.sendPong(payload)
     }
 
-    /// Begins the closing handshake (RFC 6455 section 7.1.2).
+    /// Begins the closing handshake (RFC 6455 section 7.1.2). Messages that are under way still arrive, but behind a close with
+    /// 1008, which takes the peer's right to be heard.
     public func close(code: WebSocketCloseCode = .normalClosure, reason: String = "") {
         self.handler.close(code: code, reason: reason)
     }
@@ -130,8 +131,14 @@ public struct EventLoopSocket {
 
     /// Takes no messages until ``resumeReading()``: what the peer sends stays in the network, so that the peer has to wait.
     /// At most one more read is kept. Its close frame waits with its messages, its end is noticed where the connection
-    /// breaks. Messages that were read already are handed over when the socket ends.
+    /// breaks. Messages that were read already are handed over when the socket ends. Once this side closes, it is read on for
+    /// the peer's close frame: as many messages as the inbound queue's bytes may hold are handed over, and others dropped.
     public func pauseReading() { self.handler.pauseReadingByHandler() }
+
+    /// True once messages were dropped that came after this side had begun to close: those behind a close with 1008, and those
+    /// that find a pause and no room within the inbound queue's bytes. As ``WebSocket/hasLostMessages``; to be looked at when
+    /// the socket has closed.
+    public var hasLostMessages: Bool { self.handler.reading.hasLost }
 
     /// Takes messages again.
     public func resumeReading() { self.handler.resumeReading() }

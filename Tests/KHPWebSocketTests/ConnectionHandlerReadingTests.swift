@@ -236,6 +236,80 @@ struct ConnectionHandlerReadingTests {
         }
     }
 
+    /// Pauses at each message.
+    private final class Pausing: MessageHandler {
+        var bytes = 0
+        var info: CloseInfo?
+
+        func received(_ message: ReceivedMessage, on socket: EventLoopSocket) {
+            self.bytes += message.bytes.readableBytes
+            socket.pauseReading()
+        }
+
+        func closed(_ info: CloseInfo) { self.info = info }
+    }
+
+    @Test("while this side closes, a handler in its pause is handed no more than a queue holds")
+    func closingInPause() throws {
+        let pausing = Pausing()
+        let socket = try EmbeddedSocket(messages: pausing) { $0.limits.inboundQueueBytes = 1000 }
+        let message = maskedFrame(2, Array(repeating: 7, count: 100))
+        socket.receive(message)
+        #expect(!socket.isReading)
+        socket.handler.close(code: .normalClosure, reason: "")
+        socket.run()
+        for _ in 0..<10 { socket.receive(message) }
+        #expect(pausing.bytes == 1100)
+        #expect(!socket.handler.reading.hasLost)
+        for _ in 0..<10 { socket.receive(message + message) }
+        #expect(pausing.bytes == 1100)
+        #expect(EventLoopSocket(socket.handler).hasLostMessages)
+        // Messages that are wanted again arrive.
+        EventLoopSocket(socket.handler).resumeReading()
+        socket.receive(message)
+        #expect(pausing.bytes == 1200)
+        socket.receive(Self.close)
+        #expect(socket.closed.map(\.clean) == [true] && pausing.info?.clean == true)
+        socket.end()
+    }
+
+    @Test("behind a close of ours with 1008 nothing of the peer's arrives but its close", arguments: [false, true])
+    func withdrawn(_ isEndOfSession: Bool) throws {
+        let taking = Taking()
+        let ofHandler = try EmbeddedSocket(messages: taking)
+        let ofInbox = try Self.socket(queued: 100)
+        for socket in [ofHandler, ofInbox] {
+            socket.receive(Self.messages(1...2))
+            if isEndOfSession {
+                socket.handler.moveSessionEnd(to: .now())
+                socket.handler.timerFired(now: .now())
+            } else {
+                socket.handler.close(code: .policyViolation, reason: "enough")
+                socket.run()
+            }
+            #expect(socket.sent().map { $0.payload.prefix(2) } == [[3, 240]])
+            socket.receive(Self.messages(3...4))
+            socket.receive(maskedFrame(1, [0x61], final: false) + maskedFrame(9, [1]) + maskedFrame(0, [0x62]))
+            socket.receive(Self.close)
+            #expect(socket.closed.map(\.clean) == [true])
+            socket.end()
+        }
+        #expect(taking.taken == [1, 2] && EventLoopSocket(ofHandler.handler).hasLostMessages)
+        #expect(ofInbox.inbox.queued.messages == 2 && ofInbox.inbox.hasLost)
+    }
+
+    @Test("behind any other close of ours what is under way arrives")
+    func orderly() throws {
+        let taking = Taking()
+        let socket = try EmbeddedSocket(messages: taking)
+        socket.handler.close(code: .serviceRestart, reason: "")
+        socket.run()
+        socket.receive(Self.messages(3...4) + Self.close)
+        #expect(taking.taken == [3, 4] && socket.closed.map(\.clean) == [true])
+        #expect(!EventLoopSocket(socket.handler).hasLostMessages)
+        socket.end()
+    }
+
     // MARK: Stalls
 
     @Test("the answer to a ping is followed while it has not left, once, and only the newest goes behind it")

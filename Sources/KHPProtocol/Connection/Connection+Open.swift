@@ -388,6 +388,7 @@ extension Connection {
             self.answerHeldClose(now: now)
         case .open:
             self.perform(self.link.closing.close(ClosePayload(code: code, reason: reason), now: now), now: now)
+            if self.isWithdrawn { self.link.isPlain = false }
         case .handshake(let handshake) where handshake.isExtended:
             self.fail(
                 WebSocketError(.closed, "The connection was closed before it was open."),

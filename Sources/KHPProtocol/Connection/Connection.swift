@@ -112,6 +112,11 @@ package struct Connection {
         mutating get { !self.link.closing.canSend }
     }
 
+    /// `true` once this side has closed with 1008: what the peer says from then on is for nobody.
+    package var isWithdrawn: Bool {
+        mutating get { self.link.closing.isWithdrawal }
+    }
+
     // MARK: Input
 
     /// TCP is up; TLS may still be negotiating. For a server the bound on the opening handshake begins; for a client

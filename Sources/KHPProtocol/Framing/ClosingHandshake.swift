@@ -110,6 +110,9 @@ package struct ClosingHandshake: Sendable {
     /// True when this end closed in good order and waits, or waited in vain, for the peer's close frame.
     var isUnanswered: Bool { self.hasClosed && self.received == nil }
 
+    /// True behind a close of ours with 1008: the peer has no right any more to be heard (section 7.1.7 lets an end stop there).
+    package var isWithdrawal: Bool { self.hasClosed && self.sent?.code == .policyViolation }
+
     /// How it ended, or would if the TCP connection ended now.
     package var outcome: Outcome {
         Outcome(

@@ -102,13 +102,14 @@ final class RelaySession: MessageHandler, BackendTaker {
         let isCongested = self.session.backendPause.isOn
         let end = self.end ?? SessionEnd(info, isCongested: isCongested)
         self.end = end
+        let isWhole = self.socket?.hasLostMessages != true
         self.socket = nil
         self.watch.end()
         let now = NIODeadline.now()
         self.session.clientPause.end(now)
         self.session.backendPause.end(now)
         self.onClose(info)
-        if self.ends.isWhole(info) { self.backend.finish(after: end) } else { self.backend.reset() }
+        if isWhole, self.ends.isWhole(info) { self.backend.finish(after: end) } else { self.backend.reset() }
         self.session.ended(end)
     }
 
