@@ -19,9 +19,9 @@ public final class WebSocket: Sendable {
 
     private let address: SocketAddress?
     /// Touched on `eventLoop` only; each use is behind a check of its own, where `NIOLoopBound` would check once more.
-    nonisolated(unsafe) private let handler: ConnectionHandler
-    private let eventLoop: any EventLoop
-    private let inbox: Inbox
+    nonisolated(unsafe) let handler: ConnectionHandler
+    let eventLoop: any EventLoop
+    let inbox: Inbox
 
     package init(handler: ConnectionHandler, inbox: Inbox, negotiated: HandshakeSummary, address: SocketAddress?) {
         self.handler = handler
@@ -133,7 +133,7 @@ public final class WebSocket: Sendable {
     @usableFromInline
     nonisolated(nonsending) func waitForMessage() async -> Arrival {
         while true {
-            let arrival = await self.inbox.wait { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
+            let arrival = await self.inbox.wait { self.caughtUp(isIdle: $0) }
             if let result = self.message(after: arrival) { return result }
         }
     }
@@ -149,10 +149,10 @@ public final class WebSocket: Sendable {
     func takeItem() -> MessageChunk? {
         switch self.inbox.takeQueued() {
         case .item(let item, let drained):
-            if drained { self.onEventLoop { $0.caughtUp(isIdle: false) } }
+            if drained { self.caughtUp(isIdle: false) }
             return item
         case .nothing(let isAwaited):
-            if isAwaited { self.onEventLoop { $0.caughtUp(isIdle: true) } }
+            if isAwaited { self.caughtUp(isIdle: true) }
             return nil
         case .end, nil:
             return nil
@@ -161,8 +161,19 @@ public final class WebSocket: Sendable {
 
     /// Waits for the next message or piece; `nil` after a clean close.
     nonisolated(nonsending) func waitForItem() async throws(WebSocketError) -> MessageChunk? {
-        let arrival = await self.inbox.wait { isIdle in self.onEventLoop { $0.caughtUp(isIdle: isIdle) } }
+        let arrival = await self.inbox.wait { self.caughtUp(isIdle: $0) }
         return try self.inbox.item(of: arrival)
+    }
+
+    /// Has the event loop read on.
+    private func caughtUp(isIdle: Bool) {
+        let inbox = self.inbox
+        self.onEventLoop {
+            $0.caughtUp(isIdle: isIdle)
+        } orElse: {
+            // Nothing more comes, and nobody else would say so.
+            if !inbox.isFinished { inbox.finish(.ofLoop) }
+        }
     }
 
     // MARK: Sending
@@ -261,7 +272,7 @@ public final class WebSocket: Sendable {
             let end = MessageChunk(kind: kind, bytes: ByteBuffer(), isFirst: false, isLast: true)
             try await self.sendChunk(end, of: message)
         } catch {
-            if await !self.onHandler({ $0.takeBackStream(of: message) }) {
+            if await !self.onHandler({ $0.takeBackStream(of: message) }, orElse: false) {
                 _ = try? await self.close(code: .internalError, reason: "a streamed message was abandoned")
             }
             throw error
@@ -283,9 +294,14 @@ public final class WebSocket: Sendable {
         async throws
     {
         if self.eventLoop.inEventLoop, self.handler.isWritable { return try body(self.handler) }
+        let inbox = self.inbox
         try await self.waiting { wait in
             try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                self.onEventLoop { $0.whenWritable(wait, continuation, send: body) }
+                self.onEventLoop {
+                    $0.whenWritable(wait, continuation, send: body)
+                } orElse: {
+                    continuation.resume(throwing: inbox.closedError)
+                }
             }
         }
     }
@@ -313,9 +329,14 @@ public final class WebSocket: Sendable {
     ///   payload and in the dialects before RFC 6455, which have no pings, `CancellationError` when the task is cancelled:
     ///   the ping may have gone out by then.
     nonisolated(nonsending) public func ping(_ payload: ByteBuffer? = nil) async throws -> Duration {
-        try await self.waiting { wait in
+        let inbox = self.inbox
+        return try await self.waiting { wait in
             try await withUnsafeThrowingContinuation { continuation in
-                self.onEventLoop { $0.sendPing(payload, wait, continuation) }
+                self.onEventLoop {
+                    $0.sendPing(payload, wait, continuation)
+                } orElse: {
+                    continuation.resume(throwing: inbox.closedError)
+                }
             }
         }
     }
@@ -338,6 +359,9 @@ public final class WebSocket: Sendable {
     /// task is cancelled.
     ///
     /// The dialects before RFC 6455 carry neither code nor reason.
+    ///
+    /// Messages that are under way still arrive, but behind a close with 1008 (``WebSocketCloseCode/policyViolation``), which
+    /// takes the peer's right to be heard, as the end of a session does.
     /// - Parameters:
     ///   - code: 1000 to 1014 without the reserved ones, or 3000 to 4999.
     ///   - reason: at most 123 bytes of UTF-8.
@@ -380,9 +404,14 @@ public final class WebSocket: Sendable {
     nonisolated(nonsending) public func closed() async throws(CancellationError) -> CloseInfo {
         let isConsumer = self.inbox.waitsForEnd()
         defer { if isConsumer { self.inbox.isBack() } }
+        let inbox = self.inbox
         let end = await self.waiting { wait in
             await withUnsafeContinuation { continuation in
-                self.onEventLoop { $0.whenClosed(wait, continuation) }
+                self.onEventLoop {
+                    $0.whenClosed(wait, continuation)
+                } orElse: {
+                    continuation.resume(returning: inbox.info ?? .ofLoop)
+                }
             }
         }
         guard let end else { throw CancellationError() }
@@ -403,10 +432,13 @@ public final class WebSocket: Sendable {
     nonisolated(nonsending) private func end(_ first: @escaping @Sendable (ConnectionHandler) -> Void) async
         -> CloseInfo
     {
-        await withUnsafeContinuation { continuation in
+        let inbox = self.inbox
+        return await withUnsafeContinuation { continuation in
             self.onEventLoop {
                 first($0)
                 $0.whenClosed(continuation)
+            } orElse: {
+                continuation.resume(returning: inbox.info ?? .ofLoop)
             }
         }
     }
@@ -414,7 +446,7 @@ public final class WebSocket: Sendable {
     /// True once the connection has ended.
     package var hasEnded: Bool { self.inbox.isOver }
 
-    /// True once messages that came after this side had begun to close found no room, and were dropped.
+    /// True once messages that came after this side had begun to close were dropped: they found no room, or it closed with 1008.
     ///
     /// A relay looks at it once ``closed()`` has returned: after a loss, the stream behind it must not end as if all had
     /// arrived.
@@ -434,6 +466,27 @@ public final class WebSocket: Sendable {
         } else {
             self.eventLoop.execute { body(self.handler) }
         }
+    }
+
+    /// The same for a body that somebody waits for.
+    /// - Parameter orElse: runs in its place where the event loop is shut down.
+    func onEventLoop(
+        _ body: @escaping @Sendable (ConnectionHandler) -> Void,
+        orElse: @escaping @Sendable () -> Void
+    ) {
+        if self.eventLoop.inEventLoop {
+            body(self.handler)
+        } else {
+            self.eventLoop.execute({ body(self.handler) }, orElse: orElse)
+        }
+    }
+}
+
+extension CloseInfo {
+    /// The end of a socket whose event loop was shut down before the socket said how it ended.
+    static var ofLoop: CloseInfo {
+        let error = WebSocketError(.closed, "The event loop was shut down.", closeCode: .abnormal, phase: .closing)
+        return CloseInfo(code: .abnormal, reason: "", clean: false, initiator: .local, error: error)
     }
 }
 

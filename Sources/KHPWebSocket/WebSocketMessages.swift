@@ -69,8 +69,10 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
 
         /// The next piece, or `nil` after a clean close. A whole message, where one was assembled, is one piece.
         nonisolated(nonsending) public mutating func next() async throws(WebSocketError) -> MessageChunk? {
-            if let piece = self.socket.takeItem() { return piece }
-            return try await self.socket.waitForItem()
+            let piece = self.socket.takeItem()
+            let next = if let piece { piece } else { try await self.socket.waitForItem() }
+            self.socket.inbox.forgetPart()
+            return next
         }
 
         /// The next piece, or `nil` after a clean close.

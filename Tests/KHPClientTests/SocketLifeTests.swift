@@ -5,6 +5,7 @@ import KHPClient
 import KHPProtocol
 import KHPServer
 import NIOCore
+import NIOPosix
 import Synchronization
 import TestSupport
 import Testing
@@ -57,6 +58,42 @@ struct SocketLifeTests {
             #expect(!end.clean && end.error != nil)
             #expect(await socket.state == .closed(wasClean: false))
             await #expect(throws: WebSocketError.self) { try await socket.send("too late") }
+        }
+    }
+
+    @Test("each call returns where the event loop was shut down", .timeLimit(.minutes(1)))
+    func shutDown() async throws {
+        try await withServer {
+            Endpoint("/x") { socket in for try await _ in socket.messages {} }
+        } body: { port in
+            let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            let socket = try await WebSocketClient(eventLoopGroup: loops).connect(to: "ws://127.0.0.1:\(port)/x")
+            try await loops.shutdownGracefully()
+            func isClosed(_ call: () async throws -> Void) async -> Bool {
+                do {
+                    try await call()
+                    return false
+                } catch {
+                    return (error as? WebSocketError)?.code == .closed
+                }
+            }
+            #expect(await isClosed { try await socket.send("too late") })
+            #expect(
+                await isClosed { try await socket.stream(.text) { try await $0.write(ByteBuffer(string: "late")) } }
+            )
+            #expect(await isClosed { _ = try await socket.ping() })
+            #expect(await isClosed { try await socket.pong() })
+            #expect(await isClosed { _ = try await socket.receive() })
+            #expect(try await !socket.close().clean)
+            #expect(try await !socket.closed().clean)
+            #expect(await socket.state == .closed(wasClean: false))
+            #expect(await socket.bufferedAmount == 0)
+            var states: [WebSocketState] = []
+            for await state in socket.states { states.append(state) }
+            #expect(states == [.closed(wasClean: false)])
+            let group = WebSocketGroup()
+            await group.withMember(socket) { _ in }
+            #expect(group.count == 0)
         }
     }
 

@@ -268,6 +268,7 @@ struct ConnectionHandlerTurnTests {
         // Unchecked: on the test's thread only.
         let name = "x-within"
         var handler: ConnectionHandler?
+        var doMore: ((ConnectionHandler) -> Void)?
         var error: WebSocketError?
 
         func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? {
@@ -284,7 +285,7 @@ struct ConnectionHandlerTurnTests {
                 } catch {
                     self.owner.error = error
                 }
-                handler.close(code: .goingAway, reason: "")
+                self.owner.doMore?(handler)
                 return message
             }
 
@@ -297,6 +298,7 @@ struct ConnectionHandlerTurnTests {
         let within = Within()
         let socket = try EmbeddedSocket(extensions: [within])
         within.handler = socket.handler
+        within.doMore = { $0.close(code: .goingAway, reason: "") }
         socket.receive(Self.text("a"))
         within.handler = nil
         #expect(within.error?.code == .invalidArgument)
@@ -309,7 +311,55 @@ struct ConnectionHandlerTurnTests {
         socket.end()
     }
 
+    @Test("an extension can end the session and have reading go on while it handles a message")
+    func sessionWithin() throws {
+        let within = Within()
+        let socket = try EmbeddedSocket(extensions: [within])
+        let end = NIODeadline.now()
+        within.handler = socket.handler
+        within.doMore = { handler in
+            EventLoopSocket(handler).pauseReading()
+            EventLoopSocket(handler).resumeReading()
+            EventLoopSocket(handler).endSession(at: end)
+            // The connection is at work: nothing has been done to it yet.
+            #expect(handler.reading.isPaused)
+        }
+        socket.receive(Self.text("a") + Self.text("b"))
+        within.handler = nil
+        socket.run()
+        #expect(!socket.handler.reading.isPaused)
+        #expect(socket.inbox.queued.messages == 2)
+        let deadline = socket.handler.connection.deadline
+        #expect(deadline == end)
+        socket.handler.timerFired(now: .now())
+        #expect(socket.sent().map(\.payload).first?.prefix(2) == [3, 240])
+        socket.end()
+    }
+
     // MARK: The states that are watched
+
+    @Test("a reader of the states that goes is forgotten")
+    func forgottenWatcher() throws {
+        let socket = try EmbeddedSocket()
+        let webSocket = WebSocket(
+            handler: socket.handler,
+            inbox: socket.inbox,
+            negotiated: HandshakeSummary(
+                url: try WebSocketURL("ws://a/"),
+                dialect: .rfc6455,
+                subprotocol: nil,
+                extensions: [],
+                status: nil,
+                response: nil
+            ),
+            address: nil
+        )
+        let kept = webSocket.states
+        for _ in 0..<10 { _ = webSocket.states }
+        socket.run()
+        #expect(socket.handler.waiters.states?.watchers.count == 1)
+        withExtendedLifetime(kept) { socket.end() }
+    }
 
     @Test("each state is told once, and behind the last nothing")
     func states() async throws {
@@ -318,7 +368,7 @@ struct ConnectionHandlerTurnTests {
         try {
             let socket = try EmbeddedSocket()
             #expect(socket.handler.state == .open)
-            socket.handler.watch(continuation)
+            socket.handler.watch(StateWatcher(continuation))
             for _ in 0..<2 { socket.receive(Self.text("a")) }
             socket.handler.drive()
             socket.handler.close(code: .normalClosure, reason: "")
@@ -327,7 +377,7 @@ struct ConnectionHandlerTurnTests {
             #expect(socket.handler.state == .closing)
             socket.receive(maskedFrame(8, [3, 232]))
             #expect(socket.handler.state == .closed(wasClean: true))
-            socket.handler.watch(lateContinuation)
+            socket.handler.watch(StateWatcher(lateContinuation))
             socket.end()
         }()
         var states: [WebSocketState] = []

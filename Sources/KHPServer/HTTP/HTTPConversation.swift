@@ -59,7 +59,12 @@ struct HTTPConversation: Sendable {
             reply = body(handler, exchange)
         } else {
             reply = await withCheckedContinuation { continuation in
-                self.onLoop { continuation.resume(returning: body($0, $1)) }
+                self.bound.eventLoop.execute {
+                    let (handler, exchange) = self.bound.value
+                    continuation.resume(returning: body(handler, exchange))
+                } orElse: {
+                    continuation.resume(returning: .failed(.clientGone))
+                }
             }
         }
         switch reply {

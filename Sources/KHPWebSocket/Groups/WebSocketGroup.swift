@@ -105,7 +105,10 @@ public final class WebSocketGroup: Sendable {
         topics: Set<String> = [],
         _ body: (Member) async throws -> Value
     ) async rethrows -> Value {
-        let member = await socket.onHandler { handler in self.add(handler, topics, nil) }
+        let member = await socket.onHandler(
+            { handler in self.add(handler, topics, nil) },
+            orElse: self.former(on: socket.eventLoop)
+        )
         defer { member.leave() }
         return try await body(member)
     }
@@ -127,6 +130,13 @@ public final class WebSocketGroup: Sendable {
         handler.eventLoop.preconditionInEventLoop()
         let (id, shard) = self.state.withLock { $0.enter(handler.eventLoop, self) }
         shard.add(id, handler, topics, onTooSlow)
+        return Member(id, shard, self)
+    }
+
+    /// A member that has left already, of an event loop that was shut down.
+    private func former(on eventLoop: any EventLoop) -> Member {
+        let (id, shard) = self.state.withLock { $0.enter(eventLoop, self) }
+        self.memberLeft(shard, wasFull: false)
         return Member(id, shard, self)
     }
 
