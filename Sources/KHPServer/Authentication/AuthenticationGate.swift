@@ -173,7 +173,7 @@ final class AuthenticationGate: Sendable {
         // exist.
         let found = await scheme.key(user ?? given.user, self.realm, algorithm)
         let key = user == nil ? nil : found
-        let now = TimeOfDay.microseconds()
+        let now = NonceClock.microseconds()
         let lifetime = self.nonceLifetime
         let verdict: DigestVerifier.Verdict
         if let memory = self.memories[claim.opaque] {
@@ -248,7 +248,7 @@ final class AuthenticationGate: Sendable {
             case .digest:
                 // In a box: ThreadSanitizer reads at the address of an argument, and an empty struct has none.
                 var generator: any RandomNumberGenerator = SystemRandomNumberGenerator()
-                let now = TimeOfDay.microseconds()
+                let now = NonceClock.microseconds()
                 values += self.digest?.challenges(isStale: verdict.isStale, now: now, using: &generator) ?? []
             case .bearer:
                 // RFC 6750 section 3.1: no error code unless a token was sent.

@@ -1,4 +1,4 @@
-// The clock on the wall, by which nonces and proofs end: servers that share the work agree on it.
+// The clock on the wall, by which proofs end: servers that share the work agree on it.
 
 import KHPProtocol
 import NIOCore
