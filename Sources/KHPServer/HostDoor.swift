@@ -33,7 +33,9 @@ final class HostDoor: ChannelDuplexHandler, RemovableChannelHandler {
     func open() {
         guard let context else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        self.port.setUp(context.channel).whenComplete { result in bound.value.isSetUp(result) }
+        // The future is the application's, and may be of any event loop.
+        self.port.setUp(context.channel).hop(to: context.eventLoop).whenComplete { result in bound.value.isSetUp(result)
+        }
     }
 
     private func isSetUp(_ result: Result<Void, any Error>) {

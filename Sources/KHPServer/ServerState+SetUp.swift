@@ -157,11 +157,13 @@ extension ServerState {
         channel.close(promise: nil)
     }
 
+    /// - Parameter isOurs: `true` where the first request is ours, whatever the endpoints have become since that was found.
     private func handler(
         _ channel: any Channel,
         _ entry: Entry,
         _ security: Security,
-        _ port: SharedPort?
+        _ port: SharedPort?,
+        isOurs: Bool = false
     ) -> (ConnectionHandler, ServerSession) {
         let table = self.table
         let transport = Transport(usesTLS: security.usesTLS)
@@ -175,7 +177,7 @@ extension ServerState {
         )
         let handler = ConnectionHandler(
             connection: Connection(
-                server: port == nil ? table.connection : table.sharedConnection,
+                server: port == nil || isOurs ? table.connection : table.sharedConnection,
                 isSecure: security.isSecure,
                 now: .now()
             ),
@@ -200,7 +202,7 @@ extension ServerState {
         before successor: some ChannelHandler
     ) -> ConnectionHandler? {
         guard let entry = self.enter(channel.remoteAddress, isShared: true) else { return nil }
-        let (handler, _) = self.handler(channel, entry, port.security, port)
+        let (handler, _) = self.handler(channel, entry, port.security, port, isOurs: true)
         self.attach(handler, entry)
         do {
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)

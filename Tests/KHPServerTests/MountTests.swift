@@ -6,6 +6,7 @@ import KHPClient
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
+import NIOPosix
 import NIOSSL
 import Synchronization
 import TestSupport
@@ -294,6 +295,57 @@ import Testing
             let head = try await client.receive { String(buffer: $0).contains("\r\n\r\n") }
             #expect(String(buffer: head).hasPrefix("HTTP/1.1 101 "))
             try? await client.close()
+        }
+    }
+
+    /// Tells of the first request, and leaves the answer to the test.
+    private final class Slow: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+
+        private let asked: AsyncStream<any Channel>.Continuation
+
+        init(_ asked: AsyncStream<any Channel>.Continuation) { self.asked = asked }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) { self.asked.yield(context.channel) }
+    }
+
+    @Test("a request of ours that waits behind a response of theirs is ours, though its endpoint goes meanwhile")
+    func replacedWhileHeld() async throws {
+        let (asked, asking) = AsyncStream.makeStream(of: (any Channel).self)
+        let setUps = Mutex(0)
+        try await Self.withMount(http: { channel in
+            setUps.withLock { $0 += 1 }
+            return channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(Slow(asking))
+                return "slow"
+            }
+        }) { mounted in
+            let client = try await RawClient.connect(mounted.port)
+            try await client.send(Self.get + openingRequest("/echo"))
+            for await channel in asked {
+                try mounted.mount.replaceEndpoints([echo("/other")])
+                let answer = ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                try await channel.writeAndFlush(answer)
+                break
+            }
+            let all = String(buffer: try await client.receive { String(buffer: $0).contains("HTTP/1.1 404 ") })
+            #expect(all.hasPrefix("HTTP/1.1 200 OK\r\n") && all.contains("HTTP/1.1 404 "))
+            #expect(setUps.withLock { $0 } == 1)
+            try? await client.close()
+        }
+    }
+
+    @Sendable private static func setUpElsewhere(_ channel: any Channel) -> EventLoopFuture<String> {
+        let loops = Array(MultiThreadedEventLoopGroup.singleton.makeIterator())
+        let other = loops.first { $0 !== channel.eventLoop } ?? channel.eventLoop
+        return self.setUpHTTP(channel).hop(to: other)
+    }
+
+    @Test("their pipeline may be set up by another event loop")
+    func otherLoop() async throws {
+        try await Self.withMount(http: Self.setUpElsewhere) { mounted in
+            let answer = try await mounted.answer(Self.get, Self.hosted(Self.get))
+            #expect(answer == Self.hosted(Self.get))
         }
     }
 
