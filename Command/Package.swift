@@ -14,6 +14,8 @@ let settings: [SwiftSetting] = [
 
 func library(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-khp") }
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -62,7 +64,7 @@ let package = Package(
             dependencies: [
                 "CLibcrypto",
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPHTTP2"),
-                nioCore, nioPosix, nioSSL, nioTLS, httpTypes, logging, yams,
+                nioCore, nioHTTP1, nioPosix, nioSSL, nioTLS, httpTypes, logging, yams,
             ],
             swiftSettings: settings
         ),
@@ -95,7 +97,7 @@ let package = Package(
                 "KHPGateway", "CommandTestSupport",
                 library("KHPProtocol"), library("KHPClient"), library("KHPServer"), library("KHPHTTP2"),
                 library("KHPTesting"),
-                nioCore, nioPosix, nioSSL, httpTypes, logging,
+                nioCore, nioEmbedded, nioHTTP1, nioPosix, nioSSL, httpTypes, logging,
             ],
             exclude: ["SchemaFindings.txt", "Tokens"],
             swiftSettings: settings

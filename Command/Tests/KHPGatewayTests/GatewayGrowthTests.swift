@@ -166,22 +166,6 @@ struct GatewayGrowthTests {
         }
     }
 
-    /// The address may be another's, who answers as he likes.
-    private static func answer(_ shape: String, _ text: @escaping @Sendable (Int) -> String) -> Row {
-        Row(name: "AdminClient.Answer: \(shape)", limit: 256 * 1024) { bytes in
-            let answer = ByteBuffer(string: "HTTP/1.1 200 OK\r\n" + text(bytes))
-            return { _ = try? AdminClient.Answer(answer) }
-        }
-    }
-
-    private static let answers: [Row] = [
-        answer("fields") { repeated("Content-Length: 1\r\n", $0) + "\r\n1" },
-        answer("lengths") { distinct($0, "\r\n") { "Content-Length: \($0)" } + "\r\n\r\n" },
-        answer("blanks") { "A:" + repeated(" ", $0) + "\r\n\r\n" },
-        answer("chunks") { "Transfer-Encoding: chunked\r\n\r\n" + repeated("1\r\na\r\n", $0) + "0\r\n\r\n" },
-        answer("digits of a chunk") { "Transfer-Encoding: chunked\r\n\r\n" + repeated("0", $0) + "\r\n\r\n" },
-    ]
-
     private static let requests: [Row] = [
         origin("labels") { "https://" + repeated("A.", $0) + "example" },
         origin("colons") { "https://" + repeated(":", $0) },
@@ -192,7 +176,7 @@ struct GatewayGrowthTests {
         admin("a body's worth of separators") { "/?" + repeated("&=", $0) },
     ]
 
-    private static let all = Self.tokens + Self.files + Self.brokers + Self.requests + Self.answers
+    private static let all = Self.tokens + Self.files + Self.brokers + Self.requests
 
     @Test("four times the input costs nowhere near sixteen times the work", arguments: Self.all.map(\.name))
     func growth(_ name: String) throws {

@@ -1,6 +1,7 @@
 // A question to the admin address of a gateway, for `khp gateway ctl` and for balancers: one connection, one request, one answer.
 
 package import NIOCore
+import NIOHTTP1
 import NIOPosix
 package import NIOSSL
 
@@ -53,8 +54,8 @@ package struct AdminClient: Sendable {
     /// - Throws: ``Failure``.
     package func ask(_ method: String, _ path: String) async throws(Failure) -> Answer {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.any()
-        let answer = eventLoop.makePromise(of: WholeAnswer.Received.self)
-        let request = ByteBuffer(string: self.request(method, path))
+        let answer = eventLoop.makePromise(of: Answer.self)
+        let request = self.request(method, path)
         let late = eventLoop.scheduleTask(in: self.limit) { answer.fail(ConnectFailure(.timeout, Self.tooLate)) }
         defer { late.cancel() }
         do {
@@ -66,19 +67,18 @@ package struct AdminClient: Sendable {
                         if let tls {
                             try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: self.name))
                         }
-                        try pipeline.addHandler(WholeAnswer(most: self.most))
+                        try pipeline.addHTTPClientHandlers()
+                        try pipeline.addHandler(AdminAnswerHandler(most: self.most))
                     }
                 }
             // Several addresses may be tried, and each has a channel: the one that has connected asks, and it alone answers.
             let asked = self.connected(by: bootstrap, on: eventLoop).flatMapThrowing { channel -> any Channel in
-                try channel.pipeline.syncOperations.handler(type: WholeAnswer.self).promise = answer
-                channel.writeAndFlush(request, promise: nil)
+                try channel.pipeline.syncOperations.handler(type: AdminAnswerHandler.self).ask(request, answer)
                 return channel
             }
             let channel = try await asked.get()
             defer { channel.close(promise: nil) }
-            let received = try await answer.futureResult.get()
-            return try Answer(received.bytes, endsWell: received.endsWell)
+            return try await answer.futureResult.get()
         } catch {
             answer.fail(error)
             if let failure = error as? Failure { throw failure }
@@ -101,52 +101,14 @@ package struct AdminClient: Sendable {
         return (try? SocketAddress(ipAddress: host, port: 0)) == nil ? host : nil
     }
 
-    private func request(_ method: String, _ path: String) -> String {
-        let host: String
+    private func request(_ method: String, _ path: String) -> HTTPRequestHead {
+        var fields: HTTPHeaders = ["Connection": "close"]
         switch self.address {
-        case .unix: host = "localhost"
-        case .host(let name, let port): host = "\(HostAndPort(name, port))"
+        case .unix: fields.add(name: "Host", value: "localhost")
+        case .host(let name, let port): fields.add(name: "Host", value: "\(HostAndPort(name, port))")
         }
-        let authorization = self.token.map { "Authorization: Bearer \($0)\r\n" } ?? ""
-        return "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\(authorization)\r\n"
+        if method != "GET" { fields.add(name: "Content-Length", value: "0") }
+        if let token = self.token { fields.add(name: "Authorization", value: "Bearer \(token)") }
+        return HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: method), uri: path, headers: fields)
     }
-}
-
-/// Takes all that comes until the connection ends.
-private final class WholeAnswer: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    struct Received: Sendable {
-        var bytes = ByteBuffer()
-        /// `false` where the connection was lost.
-        var endsWell = true
-    }
-
-    private let most: Int
-    private var received = Received()
-    /// Of whoever asks on this channel; `nil` before, and for an address that is not the one.
-    var promise: EventLoopPromise<Received>?
-
-    init(most: Int) {
-        self.most = most
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var bytes = self.unwrapInboundIn(data)
-        self.received.bytes.writeBuffer(&bytes)
-        guard self.received.bytes.readableBytes > self.most else { return }
-        self.promise?.fail(AdminClient.Failure.noAnswer)
-        context.close(promise: nil)
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Before the answer it tells why there is none; behind one that is whole, a peer may end as it likes.
-        if self.received.bytes.readableBytes == 0 { self.promise?.fail(error) }
-        self.received.endsWell = false
-        context.close(promise: nil)
-    }
-
-    func channelInactive(context: ChannelHandlerContext) { self.promise?.succeed(self.received) }
-
-    func handlerRemoved(context: ChannelHandlerContext) { self.promise?.succeed(self.received) }
 }
