@@ -23,6 +23,14 @@ struct OutputTests {
         )
     }
 
+    @Test("a message has the text that was sent, and a close its reason, whatever characters of theirs look like")
+    func exactText() {
+        let text = "a\u{10FFE4}b\u{10FF9B}c"
+        #expect(Events.message(.text(text)).line.contains("\"text\":\"\(text)\",\"bytes\":11"))
+        let close = CloseInfo(code: .normalClosure, reason: text, clean: true, initiator: .peer)
+        #expect(Events.close(close).line.contains("\"reason\":\"\(text)\""))
+    }
+
     @Test("an error event has the contract's keys")
     func errorEvent() {
         let failure = CommandFailure(.timeout, code: "timeout", "it took too long", url: "ws://a/", httpStatus: nil)

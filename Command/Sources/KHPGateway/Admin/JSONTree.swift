@@ -4,7 +4,10 @@
 import KHPProtocol
 
 package enum JSONTree: Sendable, Equatable {
+    /// A byte of a head's that is none of a character (`FieldText`) reads as ISO-8859-1, as whoever sent it means it.
     case string(String)
+    /// A text that came as UTF-8, such as a message or the reason of a close: each of its characters is itself.
+    case payload(String)
     case integer(Int)
     case number(Double)
     case bool(Bool)
@@ -28,6 +31,7 @@ package enum JSONTree: Sendable, Equatable {
     private func write(to text: inout String) {
         switch self {
         case .string(let string): Self.write(string, to: &text)
+        case .payload(let string): Self.write(string, ofHead: false, to: &text)
         case .integer(let integer): text += String(integer)
         case .number(let number): text += number.isFinite ? "\(number)" : "null"
         case .bool(let bool): text += bool ? "true" : "false"
@@ -53,9 +57,11 @@ package enum JSONTree: Sendable, Equatable {
 
     /// RFC 8259 section 7: the quotation mark, the backslash and U+0000 to U+001F are escaped. DEL, the C1 controls and the two
     /// line separators are escaped as well, since the line may end up on a terminal.
-    private static func write(_ string: String, to text: inout String) {
+    private static func write(_ string: String, ofHead: Bool = true, to text: inout String) {
         text += "\""
-        for scalar in string.unicodeScalars {
+        for received in string.unicodeScalars {
+            let byte = ofHead ? FieldText.rawByte(received) : nil
+            let scalar = byte.map { Unicode.Scalar($0) } ?? received
             switch scalar {
             case "\"": text += "\\\""
             case "\\": text += "\\\\"
@@ -65,10 +71,7 @@ package enum JSONTree: Sendable, Equatable {
             case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
                 let digits = String(scalar.value, radix: 16)
                 text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default:
-                // A byte that is none of a character reads as ISO-8859-1, as whoever sent it means it.
-                let byte = FieldText.rawByte(scalar)
-                text.unicodeScalars.append(byte.map { Unicode.Scalar($0) } ?? scalar)
+            default: text.unicodeScalars.append(scalar)
             }
         }
         text += "\""

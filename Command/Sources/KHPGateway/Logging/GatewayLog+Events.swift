@@ -17,7 +17,7 @@ extension GatewayLog {
                 ("in_msgs", .integer(ended.tally.inMessages)), ("out_msgs", .integer(ended.tally.outMessages)),
                 ("by", .string(ended.end.party.rawValue)), ("cause", .string(ended.end.cause.rawValue)),
                 ("code", ended.end.code.map { .integer(Int($0.rawValue)) } ?? .null),
-                ("reason", .string(ended.end.reason)), ("paused_s", .number(Self.rounded(ended.paused))),
+                ("reason", .payload(ended.end.reason)), ("paused_s", .number(Self.rounded(ended.paused))),
             ]
         )
         if ended.end == .noText {

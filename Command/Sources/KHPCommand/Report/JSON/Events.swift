@@ -61,7 +61,7 @@ enum Events {
         switch message {
         case .text(let text):
             object.set("kind", "text")
-            object.set("text", text)
+            object.set("text", .payload(text))
             object.set("bytes", text.utf8.count)
         case .binary(let bytes):
             object.set("kind", "binary")
@@ -78,7 +78,7 @@ enum Events {
         let code = isUnanswered ? .abnormal : info.code
         object.set("code", code.map { Int($0.rawValue) })
         // No code, no reason: an empty close frame, and dialects that have neither.
-        object.set("reason", code == nil ? nil : isUnanswered ? "" : info.reason)
+        object.set("reason", code == nil ? nil : .payload(isUnanswered ? "" : info.reason))
         object.set("clean", .bool(info.clean))
         object.set("by", info.initiator.rawValue)
         return object
@@ -185,7 +185,7 @@ extension JSONObject {
     fileprivate mutating func setBody(_ body: ByteBuffer) {
         guard body.readableBytes > 0 else { return }
         if let text = String(validating: body.readableBytesView, as: UTF8.self) {
-            self.set("body", text)
+            self.set("body", .payload(text))
         } else {
             self.set("base64", Data(body.readableBytesView).base64EncodedString())
         }
