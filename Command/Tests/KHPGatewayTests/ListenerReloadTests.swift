@@ -107,6 +107,77 @@ struct ListenerReloadTests {
         }
     }
 
+    @Test(
+        "where it fails behind a listener that was made anew, nobody is turned away, and a later reload listens again"
+    )
+    func undone() async throws {
+        try await withServer {
+            echo()
+        } body: { other in
+            let ports: [Character: Int] = ["p": try await PoolTests.freePort(), "q": other]
+            try await BareGateway.run(Self.materials(["a 127.0.0.1 p"], ports, "1")) { gateway in
+                let port = ports["p"] ?? 0
+                // The queue of the socket counts: whoever is in it is taken in later.
+                let knocks = Task { try await Self.knock(port) }
+                for hash in 2..<12 {
+                    await #expect(throws: Gateway.Failure.self) {
+                        // The first has to be made anew at its socket. The other meets another program, or the first.
+                        try await gateway.gateway.reload(
+                            Self.materials(["a 127.0.0.1 p", "c 127.0.0.1 q"], ports, "\(hash)") {
+                                $0.listeners[0].trust = [.init("10.0.0.0/8")].compactMap { $0 }
+                                $0.listeners[0].forwarded = .forwarded
+                                if hash % 2 == 0 {
+                                    $0.listeners[1].listen = $0.listeners[0].listen
+                                    $0.listeners[1].name = "again"
+                                }
+                            }
+                        )
+                    }
+                }
+                knocks.cancel()
+                #expect(try await knocks.value > 0)
+                let ready = await gateway.gateway.unreadiness()
+                #expect(ready == [])
+                let socket = try await Self.connect(ports["p"])
+                #expect(try await Self.echoes(socket))
+                try await socket.close()
+            }
+        }
+    }
+
+    /// Connects until it is cancelled.
+    /// - Returns: how often.
+    /// - Throws: where nobody listens.
+    private static func knock(_ port: Int) async throws -> Int {
+        var count = 0
+        while !Task.isCancelled {
+            let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+                .connect(host: "127.0.0.1", port: port).get()
+            try await channel.close().get()
+            count += 1
+        }
+        return count
+    }
+
+    @Test("a listener that could not listen again fails readiness, and any reload listens again")
+    func lost() async throws {
+        let ports: [Character: Int] = ["p": try await PoolTests.freePort()]
+        let materials = Self.materials(["a 127.0.0.1 p"], ports, "1")
+        try await BareGateway.run(materials) { gateway in
+            let listeners = await gateway.gateway.listeners
+            for listener in listeners {
+                await listener.close()
+                listener.noteLost()
+            }
+            #expect(await gateway.gateway.unreadiness() == ["listener a is lost"])
+            _ = try await gateway.gateway.reload(materials)
+            #expect(await gateway.gateway.unreadiness() == [])
+            let socket = try await Self.connect(ports["p"])
+            #expect(try await Self.echoes(socket))
+            try await socket.close()
+        }
+    }
+
     @Test("a Unix socket changes hands, and its file goes with the last listener")
     func path() async throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("khp-\(UUID().uuidString.prefix(8))")

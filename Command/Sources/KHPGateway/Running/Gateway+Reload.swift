@@ -3,6 +3,7 @@
 
 import KHPServer
 import NIOCore
+import NIOPosix
 import NIOSSL
 
 extension Gateway {
@@ -17,7 +18,7 @@ extension Gateway {
         let old = self.materials
         let changes = ReloadChanges(old.configuration, new.configuration)
         defer { self.warn(of: new, after: old.configuration) }
-        if new.hash == old.hash {
+        if new.hash == old.hash, self.lostListeners.isEmpty {
             self.log.write(.info, "reload.done", "nothing has changed", [("sha256", .string(new.hash))])
             self.noteReload(new, succeeded: true)
             return changes
@@ -81,9 +82,10 @@ extension Gateway {
             self.drop(pools, unlessIn: before.0)
             self.use(pools: before.0, services: before.1)
             self.names.add(before.1, self.materials.configuration)
-            for step in steps.reversed() { await self.undo(step) }
+            await self.undo(steps)
             throw error
         }
+        for case .closed(_, let socket?) in steps { socket.letGo() }
         for (service, rules) in services.map({ ($0.value, $0.value.rules) }) { service.gate.set(rules.rules.limits) }
         self.drop(before.0, unlessIn: pools)
         for (name, pool) in pools where before.0[name]?.pool !== pool.pool {
@@ -98,8 +100,9 @@ extension Gateway {
 
     // MARK: Listeners
 
-    /// The listeners of a configuration: those that go on under its rules, and new ones. One that is to have the address of
-    /// another takes its socket over, and one that cannot be bound beside another is bound when that one is closed.
+    /// The listeners of a configuration: those that go on under its rules, and new ones. New addresses are bound before anything
+    /// else happens. A listener that is to have the address of another takes its socket over, and one that cannot be bound
+    /// beside another is bound when that one is closed.
     /// - Parameter steps: all that has been done, also where it fails.
     private func listeners(
         _ new: GatewayMaterials,
@@ -114,24 +117,25 @@ extension Gateway {
         }
         let going = old.filter { listener in !plan.contains { $0.known === listener } }
         let opening = plan.filter { $0.known == nil }.map(\.rules)
+        let sockets = try await self.bind(opening, beside: going)
+        defer { for socket in sockets.values { socket.closeUnused() } }
         let taken = Set(opening.map(\.listen))
         for listener in going where !taken.contains(listener.rules.listen) {
             guard opening.contains(where: { listener.isInTheWay(of: $0.listen) }) else { continue }
             await listener.close()
-            steps.append(.closed(listener))
+            steps.append(.closed(listener, nil))
         }
         var listeners: [RunningListener] = []
         for (rules, known) in plan {
             guard let known else {
-                let before = going.first { $0.socket(for: rules) != nil }
-                let socket = before?.socket(for: rules)
-                // Whoever comes meanwhile waits in the queue of the socket.
-                socket?.keep()
-                defer { socket?.letGo() }
-                // Never two at once: one finds the queue empty that the other has been told of.
-                if let before {
+                var socket = sockets[rules.name]
+                if let before = going.first(where: { $0.socket(for: rules) != nil }) {
+                    socket = before.socket(for: rules)
+                    // Whoever comes meanwhile waits in the queue of the socket, also where all of this is undone.
+                    socket?.keep()
+                    // Never two at once: one finds the queue empty that the other has been told of.
                     await before.close()
-                    steps.append(.closed(before))
+                    steps.append(.closed(before, socket))
                 }
                 let listener = try await self.listen(rules, new, at: socket)
                 steps.append(.opened(listener))
@@ -156,6 +160,25 @@ extension Gateway {
         return listeners
     }
 
+    /// Binds the addresses, by the names of their listeners, that are free while the old listeners listen.
+    private func bind(
+        _ opening: [GatewayConfiguration.Listener],
+        beside going: [RunningListener]
+    ) async throws(Failure) -> [String: ListeningSocket] {
+        var sockets: [String: ListeningSocket] = [:]
+        for rules in opening {
+            let isTaken = going.contains { $0.isInTheWay(of: rules.listen) || $0.socket(for: rules) != nil }
+            guard !isTaken else { continue }
+            do throws(ListeningSocket.Failure) {
+                sockets[rules.name] = try await ListeningSocket.bound(to: rules.listen, on: self.group.next())
+            } catch {
+                for socket in sockets.values { socket.closeUnused() }
+                throw .cannotListen(rules.name, error.words)
+            }
+        }
+        return sockets
+    }
+
     /// The endpoints for connections of a listener that is gone: those of the one at its address, or of its name.
     private func endpoints(behind listener: RunningListener, in configuration: GatewayConfiguration) -> [Endpoint] {
         let listeners = configuration.listeners
@@ -168,19 +191,28 @@ extension Gateway {
     /// Something that a reload has done, and how it was before.
     private enum Step {
         case opened(RunningListener)
-        case closed(RunningListener)
+        /// With the socket that is kept open for whoever listens at it next.
+        case closed(RunningListener, ListeningSocket?)
         case endpoints(RunningListener, [Endpoint])
         case connections(RunningListener, Int)
         case tls(RunningListener, TLSConfiguration?)
+    }
+
+    /// Has everything listen as before, and then ends the connections that have come in under the new rules.
+    private func undo(_ steps: [Step]) async {
+        for step in steps.reversed() { await self.undo(step) }
+        await withDiscardingTaskGroup { group in
+            for case .opened(let listener) in steps { group.addTask { await listener.drain() } }
+        }
     }
 
     private func undo(_ step: Step) async {
         switch step {
         case .opened(let listener):
             await listener.close()
-            await listener.drain()
-        case .closed(let listener):
-            await self.listenAgain(listener)
+        case .closed(let listener, let socket):
+            await self.listenAgain(listener, at: socket)
+            socket?.letGo()
         case .endpoints(let listener, let endpoints):
             try? listener.replaceEndpoints(endpoints)
         case .connections(let listener, let connections):
@@ -191,11 +223,12 @@ extension Gateway {
     }
 
     /// Has a listener of the configuration in force listen that was closed for a new one.
-    private func listenAgain(_ known: RunningListener) async {
+    private func listenAgain(_ known: RunningListener, at socket: ListeningSocket?) async {
         do throws(Failure) {
-            let again = try await self.listen(known.rules, self.materials)
+            let again = try await self.listen(known.rules, self.materials, at: socket)
             self.use(listeners: self.listeners.map { $0 === known ? again : $0 })
         } catch {
+            known.noteLost()
             self.log.write(
                 .error,
                 "listener.lost",

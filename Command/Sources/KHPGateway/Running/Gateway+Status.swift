@@ -75,10 +75,14 @@ extension Gateway {
         )
     }
 
+    /// Those of the configuration in force that a failed reload could not have listen again; another reload tries to.
+    var lostListeners: [RunningListener] { self.listeners.filter(\.isLost) }
+
     /// The reasons for which clients had better go elsewhere; empty while all is well.
     func unreadiness() -> [String] {
         var reasons: [String] = []
         if self.phase != .serving { reasons.append(self.phase.rawValue) }
+        reasons += self.lostListeners.map { "listener \($0.rules.name) is lost" }
         for service in self.materials.configuration.services where service.isCritical {
             let names = service.poolNames
             if !names.isEmpty, !names.contains(where: { self.pools[$0]?.pool.isHealthy() ?? false }) {

@@ -191,7 +191,7 @@ package actor Gateway {
                 on: self.group
             )
         } catch let error as WebSocketError where error.code == .connectFailed {
-            throw .cannotListen(rules.name, ListeningSocket.Failure(error).words)
+            throw .cannotListen(rules.name, ListeningSocket.Failure(rules.listen, error).words)
         } catch {
             throw .invalid("listener \(rules.name): \(error)")
         }

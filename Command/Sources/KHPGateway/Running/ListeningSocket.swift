@@ -40,6 +40,13 @@ final class ListeningSocket: Sendable {
             self.init(listen, ListenAddress.reason(errno: number))
         }
 
+        /// Of a listener at a bound socket, which knows it by its descriptor.
+        init(_ listen: ListenAddress, _ error: WebSocketError) {
+            let reason = error.message.split(separator: ": ", maxSplits: 1).last.map(String.init) ?? error.message
+            let sentence = reason.hasSuffix(".") ? String(reason.dropLast()) : reason
+            self.init(listen, error.detail == .addressInUse ? "the address is in use" : sentence)
+        }
+
         /// Of anything that is thrown where something begins to listen: the library's sentence as the end of one.
         init(_ error: any Error) {
             switch error {

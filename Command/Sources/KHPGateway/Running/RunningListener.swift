@@ -17,6 +17,7 @@ final class RunningListener: Sendable {
     private let answersHTTP: Bool
     private let socket: ListeningSocket
     private let isClosed = Atomic(false)
+    private let wasLost = Atomic(false)
     private let bounds: ListenerBounds
 
     private struct InForce {
@@ -96,6 +97,11 @@ final class RunningListener: Sendable {
 
     var hasClosed: Bool { self.isClosed.load(ordering: .relaxed) }
 
+    /// `true` where it should listen and could not again.
+    var isLost: Bool { self.wasLost.load(ordering: .relaxed) }
+
+    func noteLost() { self.wasLost.store(true, ordering: .relaxed) }
+
     /// `true` while connections are there that have come in by it.
     var isInUse: Bool { self.mount.connections > 0 }
 
@@ -125,12 +131,13 @@ final class RunningListener: Sendable {
 
     /// The socket, where the listener of these rules is to have its address, and nothing about that address changes.
     func socket(for rules: GatewayConfiguration.Listener) -> ListeningSocket? {
-        rules.listen == self.rules.listen ? self.socket : nil
+        rules.listen == self.rules.listen && !self.hasClosed ? self.socket : nil
     }
 
     /// `true` where nobody can listen at an address while this one does.
     func isInTheWay(of listen: ListenAddress) -> Bool {
-        switch (self.rules.listen, listen) {
+        guard !self.hasClosed else { return false }
+        return switch (self.rules.listen, listen) {
         case (.host, .host(_, let port)): port != 0 && port == self.address.port
         case (.unix(let path), .unix(let other)): path == other
         case (.host, .unix), (.unix, .host): false
@@ -155,7 +162,7 @@ final class RunningListener: Sendable {
     ///   - answers: the new rules have it answer ordinary requests.
     ///   - bounds: of the services that it leads to then; connections are made for those that it has.
     func mayBecome(_ rules: GatewayConfiguration.Listener, answering answers: Bool, _ bounds: ListenerBounds) -> Bool {
-        guard answers == self.answersHTTP, bounds == self.bounds else { return false }
+        guard !self.hasClosed, answers == self.answersHTTP, bounds == self.bounds else { return false }
         var mine = self.rules
         var others = rules
         // Certificates are replaced, and the name for clients is nobody's business here.
