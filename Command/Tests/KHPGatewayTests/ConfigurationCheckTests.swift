@@ -365,7 +365,7 @@ struct ConfigurationCheckTests {
             """
         let configuration = try #require(ConfigurationFixture.read(text).configuration)
         let kibibytes = configuration.services.map { configuration.bufferBytes(of: $0) / 1024 }
-        #expect(kibibytes == [160, 2464, 352, 1376, 0])
-        #expect(configuration.bufferBytes / 1024 == 10 * 160 + 2 * 2464 + 10 * 352 + 10 * 1376)
+        #expect(kibibytes == [160, 672, 352, 1376, 0])
+        #expect(configuration.bufferBytes / 1024 == 10 * 160 + 2 * 672 + 10 * 352 + 10 * 1376)
     }
 }

@@ -1,5 +1,6 @@
 // The one who needs a backend: the client of a handshake, or a check.
 
+import KHPProtocol
 import NIOCore
 import NIOSSL
 
@@ -25,6 +26,8 @@ struct BackendCall: Sendable {
     var isLocal = false
     /// The subprotocols to offer to a backend that speaks WebSocket, in the client's order.
     var subprotocols: [String] = []
+    /// The bounds on the messages of such a backend.
+    var messages = GatewayConfiguration.Limits().messages
 
     init(on eventLoop: any EventLoop, rules: GatewayConfiguration.Relay = GatewayConfiguration.Relay()) {
         self.eventLoop = eventLoop

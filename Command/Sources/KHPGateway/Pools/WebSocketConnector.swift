@@ -63,6 +63,7 @@ struct WebSocketConnector: Sendable {
         if let tls { configuration.tls = tls }
         configuration.connectTo = .host(self.backend.host, port: self.backend.port)
         configuration.timeouts.total = Duration(limit)
+        configuration.limits.messages = call.messages
         configuration.limits.sendBufferHighMark = call.rules.buffer
         configuration.limits.sendBufferLowMark = call.rules.buffer / 2
         configuration.timeouts.stalledWrite = call.rules.stalled + .seconds(10)

@@ -45,4 +45,6 @@ enum BackendEnd: Sendable, Equatable {
     case timedOut
     /// With a close frame.
     case closed(WebSocketCloseCode?, String)
+    /// By this side, which has sent this code over what the backend has sent.
+    case failed(WebSocketCloseCode?, String)
 }

@@ -77,11 +77,29 @@ final class BackendSocket: MessageHandler, BackendSide {
 
     func closed(_ info: CloseInfo) {
         self.socket = nil
-        let end: BackendEnd =
-            info.clean ? .closed(info.code, info.reason) : .reset(info.error?.message ?? "the connection ended")
+        let end = BackendEnd(info)
         self.end = end
         let taker = self.taker
         self.taker = nil
         taker?.backendEnded(end)
+    }
+}
+
+extension BackendEnd {
+    fileprivate init(_ info: CloseInfo) {
+        if info.clean {
+            self = .closed(info.code, info.reason)
+        } else if info.initiator == .local, info.error?.isOverWhatThePeerSent ?? false {
+            self = .failed(info.code, info.reason)
+        } else {
+            self = .reset(info.error?.message ?? "the connection ended")
+        }
+    }
+}
+
+extension WebSocketError {
+    /// `true` where messages or frames of the peer have ended the connection.
+    fileprivate var isOverWhatThePeerSent: Bool {
+        [.messageTooBig, .protocolViolation, .limitExceeded].contains(self.code)
     }
 }

@@ -25,6 +25,10 @@ enum RelayEnds: Sendable {
         switch (self, end) {
         case (_, .closed(let code, let reason)):
             return SessionEnd(.backend, .backendFin, code?.passedOn ?? .normalClosure, reason.bounded)
+        case (_, .failed(.some(.messageTooBig), _)):
+            return .backendTooBig
+        case (_, .failed(_, let violation)):
+            return .backendBroke(violation)
         case (.ofBroker, _) where pause > .seconds(1):
             // The broker hung up on a client that did not keep up: not the broker is to be looked at.
             return .clientSlow(Duration(pause))

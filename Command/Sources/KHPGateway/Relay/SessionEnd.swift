@@ -81,6 +81,20 @@ extension SessionEnd {
         SessionEnd(.backend, .backendReset, .badGateway, "the backend broke off: \(failure)".bounded)
     }
 
+    /// A message of a backend is larger than one may be.
+    static let backendTooBig = SessionEnd(
+        .gateway,
+        .messageTooBig,
+        .messageTooBig,
+        "a message of the backend is larger than limits.message"
+    )
+
+    /// A backend has broken the WebSocket protocol, or a bound of it.
+    static func backendBroke(_ violation: String) -> SessionEnd {
+        let reason = "the backend broke the WebSocket protocol: \(violation)".bounded
+        return SessionEnd(.backend, .protocolViolation, .internalError, reason)
+    }
+
     /// The backend let go of a client that had not kept up for so long.
     static func clientSlow(_ time: Duration) -> SessionEnd {
         SessionEnd(

@@ -154,7 +154,7 @@ final class RunningService: Sendable {
         options.extendedHandshake = ServerExtendedHandshake(rawValue: rules.handshake.extended.rawValue) ?? .optional
         options.kaazingLegacy = rules.handshake.speaksKaazingLegacy
         var limits = Endpoint.Limits(server)
-        limits.messages.messageBytes = rules.limits.message
+        limits.messages = rules.limits.messages
         options.limits = limits
         var timeouts = Endpoint.Timeouts()
         let connects = self.rules.poolNames.compactMap { self.surroundings.pools[$0]?.rules.connectTimeout }
@@ -240,6 +240,7 @@ final class RunningService: Sendable {
         call.authority = request.opening.authority
         call.serverName = request.serverName
         call.subprotocols = self.offer(of: request, by: route)
+        call.messages = self.rules.rules.limits.messages
         do throws(ConnectFailure) {
             let link = try await pool.connect(call)
             seat.link = link

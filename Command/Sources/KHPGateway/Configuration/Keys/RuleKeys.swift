@@ -109,7 +109,7 @@ extension GatewaySchema {
                 "message",
                 \.message,
                 .size(1...1_073_741_824),
-                "The largest message of a client; one beyond ends its session with 1009.",
+                "The largest message of a client, or of a ws or wss backend; one beyond ends its session with 1009.",
                 .new
             ),
             .notYet("rateOut", "The bytes to a client in a time."),

@@ -77,9 +77,17 @@ extension GatewayConfiguration {
         package var perAddress: Int? = 200
         package var perPrincipal: Int? = 20
         package var acceptRate: Rate? = Rate(count: 500, seconds: 1)
-        /// The largest message of a client in bytes.
+        /// The largest message in bytes: of a client, and of a backend that speaks WebSocket.
         package var message = 1_048_576
 
         package init() {}
+
+        /// The same for the library. Whoever streams in pieces of 1 KiB can send the largest message.
+        var messages: MessageLimits {
+            var limits = MessageLimits()
+            limits.messageBytes = self.message
+            limits.fragments = max(limits.fragments, self.message / 1024)
+            return limits
+        }
     }
 }

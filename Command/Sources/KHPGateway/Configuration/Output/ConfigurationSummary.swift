@@ -44,8 +44,8 @@ extension GatewayConfiguration {
     /// The bytes that the buffers of one session take at most, with about 32 KiB for a frame's head and the records of TLS.
     ///
     /// A relay to a byte stream has a buffer each way. Where messages are taken whole, one is put together while the one
-    /// before it, which may go beyond the buffer, waits there: two messages and a buffer. Those of a backend have up to 1 MiB.
-    /// A room keeps 1 MiB for a member besides.
+    /// before it, which may go beyond the buffer, waits there: two messages and a buffer, on the way to a backend of WebSocket
+    /// as on the way from it. A room keeps 1 MiB for a member besides.
     package func bufferBytes(of service: Service) -> Int { Self.bufferBytes(of: service, self.webSocketPools) }
 
     private static func bufferBytes(of service: Service, _ webSocketPools: Set<String>) -> Int {
@@ -55,7 +55,7 @@ extension GatewayConfiguration {
         switch service.kind {
         case .proxy, .routed:
             let speaksWebSocket = service.poolNames.contains(where: webSocketPools.contains)
-            let other = speaksWebSocket ? whole + 2 * mebibyte : rules.relay.buffer
+            let other = speaksWebSocket ? whole + 2 * rules.limits.message : rules.relay.buffer
             return rules.relay.buffer + other + 32_768
         case .echo: return whole + 32_768
         case .broadcast: return whole + mebibyte + 32_768
