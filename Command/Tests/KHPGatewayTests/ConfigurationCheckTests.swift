@@ -84,6 +84,29 @@ struct ConfigurationCheckTests {
             "3:43: listeners.a.trustClientCN: needs proxyProtocol: required, since the name stands in that header"
         ),
         Case(
+            "a Unix domain socket whose peers nobody trusts",
+            Self.listener("{listen: 'unix:/a', trust: 127.0.0.1, proxyProtocol: required, forwarded: forwarded}"),
+            "3:59: listeners.a.proxyProtocol: needs unix in trust: the peers of a Unix domain socket have no addresses",
+            "3:80: listeners.a.forwarded: needs unix in trust: the peers of a Unix domain socket have no addresses"
+        ),
+        Case(
+            "a Unix domain socket behind a proxy",
+            Self.listener("{listen: 'unix:/a', trust: unix, proxyProtocol: required, forwarded: forwarded}")
+        ),
+        Case(
+            "Unix domain sockets where none is",
+            Self.listener("{listen: 127.0.0.1:0, trust: unix, proxyProtocol: required}"),
+            "3:35: warning: listeners.a.trust: unix counts with listen: unix:PATH alone",
+            "3:56: listeners.a.proxyProtocol: needs trust: the addresses of the proxies that send the header"
+        ),
+        Case(
+            "networks where clients have no addresses",
+            "version: 1\nlisteners: {a: {listen: 'unix:/a'}}\n"
+                + "services: {s: {path: /s, type: echo, require: {networks: 10.0.0.0/8}}}",
+            "3:58: warning: services.s.require.networks: lets nobody in: the peers of a Unix domain socket have no "
+                + "addresses, and no proxy names any there"
+        ),
+        Case(
             "trust in everybody",
             Self.listener("{listen: 127.0.0.1:0, trust: 0.0.0.0/0}"),
             "3:35: warning: listeners.a.trust: \"0.0.0.0/0\" believes everybody's word about addresses"

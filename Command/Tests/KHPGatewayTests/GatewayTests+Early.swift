@@ -32,7 +32,7 @@ extension GatewayTests {
         let verified = Mutex(0)
         try await Self.withGateway {
             $0.listeners[0].requiresProxyHeader = true
-            $0.listeners[0].trust = [AddressRange("127.0.0.0/8")].compactMap { $0 }
+            $0.listeners[0].trust = [GatewayConfiguration.TrustedProxy("127.0.0.0/8")].compactMap { $0 }
             var realm = GatewayConfiguration.Realm(name: "apps")
             realm.schemes = [.init(.bearer)]
             $0.realms = [realm]

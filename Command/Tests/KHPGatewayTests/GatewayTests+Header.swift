@@ -102,7 +102,7 @@ extension GatewayTests {
         for (trusts, header, status) in [(true, good, "101"), (false, good, "403"), (true, wrong, "403")] {
             try await Self.withGateway {
                 $0.listeners[0].requiresProxyHeader = true
-                $0.listeners[0].trust = [AddressRange("127.0.0.0/8")].compactMap { $0 }
+                $0.listeners[0].trust = [GatewayConfiguration.TrustedProxy("127.0.0.0/8")].compactMap { $0 }
                 $0.listeners[0].trustsClientName = trusts
                 var realm = GatewayConfiguration.Realm(name: "devices")
                 realm.certificate = .init(principal: .commonName)
@@ -130,7 +130,7 @@ extension GatewayTests {
             "0d0a0d0a000d0a515549540a211100247f0000017f000001de544e232000150700000000210007544c5376312e332200036a6f65"
         try await Self.withGateway {
             $0.listeners[0].requiresProxyHeader = true
-            $0.listeners[0].trust = [AddressRange("127.0.0.0/8")].compactMap { $0 }
+            $0.listeners[0].trust = [GatewayConfiguration.TrustedProxy("127.0.0.0/8")].compactMap { $0 }
             $0.listeners[0].trustsClientName = trusts
             $0.pools[0].proxyHeader = .v2
             $0.services[1].kind = .proxy(pool: "p", frames: .binary)
@@ -167,7 +167,7 @@ extension GatewayTests {
         let (opened, hasOpened) = AsyncStream.makeStream(of: Void.self)
         try await Self.withGateway {
             $0.listeners[0].requiresProxyHeader = true
-            $0.listeners[0].trust = [AddressRange("127.0.0.1")].compactMap(\.self)
+            $0.listeners[0].trust = [GatewayConfiguration.TrustedProxy("127.0.0.1")].compactMap(\.self)
         } materials: {
             $0.listenerTLS["public"] = tls
         } body: { view in

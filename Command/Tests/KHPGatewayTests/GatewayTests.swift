@@ -306,7 +306,7 @@ struct GatewayTests {
     func proxyHeader() async throws {
         try await Self.withGateway {
             $0.listeners[0].requiresProxyHeader = true
-            $0.listeners[0].trust = [AddressRange("127.0.0.0/8")].compactMap { $0 }
+            $0.listeners[0].trust = [GatewayConfiguration.TrustedProxy("127.0.0.0/8")].compactMap { $0 }
         } body: { view in
             let port = view.addresses["public"] ?? 0
             let client = try await offThread {

@@ -15,7 +15,7 @@ struct RefusedClientTests {
         case forwardedFor
 
         func configure(_ listener: inout GatewayConfiguration.Listener) {
-            guard self != .direct, let loopback = AddressRange("127.0.0.1/32") else { return }
+            guard self != .direct, let loopback = GatewayConfiguration.TrustedProxy("127.0.0.1/32") else { return }
             listener.trust = [loopback]
             if self == .proxyHeader { listener.requiresProxyHeader = true } else { listener.forwarded = .xForwardedFor }
         }

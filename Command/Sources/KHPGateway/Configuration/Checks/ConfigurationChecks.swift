@@ -42,22 +42,7 @@ struct ConfigurationChecks {
                 reading.error("\(key).publicURL", "begins with ws:// and the listener has TLS; write wss://")
             }
             self.tls(listener.tls, key, &reading)
-            if listener.trust.isEmpty {
-                if listener.requiresProxyHeader {
-                    reading.error(
-                        "\(key).proxyProtocol",
-                        "needs trust: the addresses of the proxies that send the header",
-                        from: ["\(key).trust"]
-                    )
-                }
-                if listener.forwarded != .off {
-                    reading.error(
-                        "\(key).forwarded",
-                        "needs trust: the addresses of the proxies that write the field",
-                        from: ["\(key).trust"]
-                    )
-                }
-            }
+            self.trust(listener, key, &reading)
             if listener.trustsClientName, !listener.requiresProxyHeader {
                 reading.error(
                     "\(key).trustClientCN",
@@ -65,16 +50,34 @@ struct ConfigurationChecks {
                     from: ["\(key).proxyProtocol"]
                 )
             }
-            for network in listener.trust where network.isEverything {
-                reading.warning(
-                    "\(key).trust",
-                    "\(network.description.shown) believes everybody's word about addresses"
-                )
-            }
         }
         if let admin = self.configuration.admin {
             self.address(admin.listen, "admin.listen", &addresses, &reading)
             if let probes = admin.probes { self.address(probes.listen, "admin.probes.listen", &addresses, &reading) }
+        }
+    }
+
+    /// Proxies whom nobody believes, and those that everybody can pretend to be.
+    private func trust(_ listener: Configuration.Listener, _ key: String, _ reading: inout Reading) {
+        var isUnix = false
+        if case .unix = listener.listen { isUnix = true }
+        if !listener.canTrust {
+            let unix = "needs unix in trust: the peers of a Unix domain socket have no addresses"
+            let causes = ["\(key).trust", "\(key).listen"]
+            if listener.requiresProxyHeader {
+                let sentence = "needs trust: the addresses of the proxies that send the header"
+                reading.error("\(key).proxyProtocol", isUnix ? unix : sentence, from: causes)
+            }
+            if listener.forwarded != .off {
+                let sentence = "needs trust: the addresses of the proxies that write the field"
+                reading.error("\(key).forwarded", isUnix ? unix : sentence, from: causes)
+            }
+        }
+        if !isUnix, listener.trust.contains(.unix) {
+            reading.warning("\(key).trust", "unix counts with listen: unix:PATH alone", from: ["\(key).listen"])
+        }
+        for case .network(let network) in listener.trust where network.isEverything {
+            reading.warning("\(key).trust", "\(network.description.shown) believes everybody's word about addresses")
         }
     }
 

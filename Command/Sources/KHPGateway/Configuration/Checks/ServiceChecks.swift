@@ -244,6 +244,13 @@ extension ConfigurationChecks {
         _ key: String,
         _ reading: inout Reading
     ) {
+        if let requirement, !requirement.networks.isEmpty, self.places.doors(of: service).areWithoutAddresses {
+            reading.warning(
+                "\(key).networks",
+                "lets nobody in: the peers of a Unix domain socket have no addresses, and no proxy names any there",
+                from: ["listeners", "services.\(service.name).listeners"]
+            )
+        }
         guard let requirement, service.realms.isEmpty else { return }
         if requirement.roles.isEmpty, requirement.claims.isEmpty, requirement.principals.isEmpty,
             !requirement.networks.isEmpty

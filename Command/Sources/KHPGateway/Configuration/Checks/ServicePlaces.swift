@@ -32,9 +32,12 @@ struct ServiceDoors {
     private(set) var withoutCertificates: [Configuration.Listener] = []
     /// The listeners at which not even a certificate's common name does, by the word of a proxy.
     private(set) var withoutNames: [Configuration.Listener] = []
+    /// Set where there are listeners, and clients have addresses at none of them.
+    let areWithoutAddresses: Bool
 
     init(_ numbers: [Int], of listeners: [Configuration.Listener]) {
         self.numbers = numbers
+        self.areWithoutAddresses = !numbers.isEmpty && numbers.allSatisfy { !listeners[$0].knowsAddresses }
         for number in numbers {
             let listener = listeners[number]
             if !listener.listen.isLocal {

@@ -23,8 +23,8 @@ extension GatewaySchema {
             .list(
                 "trust",
                 \.trust,
-                .network,
-                "The proxies whose PROXY header and forwarded fields count.",
+                .trustedProxy,
+                "The proxies whose PROXY header and forwarded fields count; unix is whoever connects to listen: unix:PATH.",
                 .new
             ),
             .value(

@@ -13,7 +13,7 @@ extension GatewayConfiguration {
         /// `nil` serves plain ws.
         package var tls: TLS?
         /// The proxies whose PROXY header and forwarded fields count.
-        package var trust: [AddressRange] = []
+        package var trust: [TrustedProxy] = []
         /// Demands a PROXY header, v1 or v2, before TLS; peers outside ``trust`` are closed without a byte.
         package var requiresProxyHeader = false
         package var forwarded = ForwardedField.off
@@ -25,6 +25,46 @@ extension GatewayConfiguration {
         package init(name: String, listen: ListenAddress) {
             self.name = name
             self.listen = listen
+        }
+
+        /// `true` where some peer that can come here is one of ``trust``.
+        var canTrust: Bool {
+            switch self.listen {
+            case .unix: self.trust.contains(.unix)
+            case .host: self.trust.contains { $0 != .unix }
+            }
+        }
+
+        /// `true` where clients have addresses: their own, or those that a proxy names.
+        var knowsAddresses: Bool {
+            if case .unix = self.listen { return self.requiresProxyHeader || self.forwarded != .off }
+            return true
+        }
+    }
+
+    /// A peer whose word about the client's address counts.
+    package enum TrustedProxy: Sendable, Hashable, CustomStringConvertible {
+        case network(AddressRange)
+        /// Whoever connects to a Unix domain socket: its peers have no addresses, and the file's mode says who they are.
+        case unix
+
+        /// - Parameter text: an address, a range of them or `unix`; anything else gives `nil`.
+        package init?(_ text: String) {
+            if text == "unix" {
+                self = .unix
+            } else if let network = AddressRange(text) {
+                self = .network(network)
+            } else {
+                return nil
+            }
+        }
+
+        /// As it was written.
+        package var description: String {
+            switch self {
+            case .network(let network): network.description
+            case .unix: "unix"
+            }
         }
     }
 

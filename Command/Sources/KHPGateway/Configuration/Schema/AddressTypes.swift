@@ -76,6 +76,20 @@ extension ValueType where Value == AddressRange {
     }
 }
 
+extension ValueType where Value == GatewayConfiguration.TrustedProxy {
+    static var trustedProxy: ValueType {
+        ValueType("network or unix", refused: ["10.0.0.0/33", "10.0.0", "example.com", "unix:/run/khp.sock"]) {
+            text throws(Wrong) in
+            guard let proxy = GatewayConfiguration.TrustedProxy(text) else {
+                throw Wrong("is no network, such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7, nor unix")
+            }
+            return proxy
+        } write: {
+            $0.description
+        }
+    }
+}
+
 extension ValueType where Value == OriginRule {
     static var origin: ValueType {
         ValueType("origin", refused: ["app.example.com", "https://a/path", "https://a*.b"]) { text throws(Wrong) in
