@@ -55,7 +55,7 @@ struct SessionFilter: Sendable {
     init(_ query: [String: String]) {
         self.service = query["service"]
         self.principal = query["principal"]
-        self.address = query["address"]
+        self.address = query["address"].map(SocketAddress.unmapped)
         self.backend = query["backend"]
     }
 

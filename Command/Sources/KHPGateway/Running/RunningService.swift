@@ -121,7 +121,7 @@ final class RunningService: Sendable {
                     let isLeaving = self.surroundings.drain.isOn
                     guard
                         let target = turns.next(
-                            for: request.client?.ipAddress,
+                            for: request.client?.unmapped.ipAddress,
                             query: request.opening.path,
                             leaving: isLeaving
                         )
@@ -202,7 +202,7 @@ final class RunningService: Sendable {
     private func admit(_ request: HandshakeRequest) async throws -> Seat {
         // It may have begun while the request waited for its proof.
         if self.isDrained { throw self.refusal(503, "draining", request) }
-        let client = request.client
+        let client = request.client?.unmapped
         let route = try self.route(of: request)
         let proof = SessionFacts.Proof(principal: request.principal, address: client)
         if let denial = self.denial(of: proof, as: self.subprotocol(of: request)) {
@@ -224,7 +224,7 @@ final class RunningService: Sendable {
         }
         var call = BackendCall(on: request.eventLoop, rules: self.rules.rules.relay)
         call.client = client
-        call.listener = request.local
+        call.listener = request.local?.unmapped
         call.principal = request.principal?.name
         call.session = seat.id
         call.usesTLS = request.listener.map { self.surroundings.listeners.secure.contains($0) } ?? false
@@ -374,10 +374,11 @@ final class RunningService: Sendable {
         facts.listener = listener
         facts.since = Timestamp.now.seconds
         facts.peer = request.peer.map(Self.text) ?? ""
-        facts.client = request.client?.ipAddress ?? ""
+        let client = request.client?.unmapped
+        facts.client = client?.ipAddress ?? ""
         facts.realm = request.principal?.realm
         facts.principal = request.principal?.name
-        facts.proof = SessionFacts.Proof(principal: request.principal, address: request.client)
+        facts.proof = SessionFacts.Proof(principal: request.principal, address: client)
         facts.roles = request.principal?.roles.sorted() ?? []
         facts.subprotocol = seat.subprotocol
         facts.isExtended = request.extended != nil

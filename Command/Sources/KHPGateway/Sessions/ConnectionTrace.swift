@@ -92,7 +92,7 @@ final class ConnectionTrace: ServerConnectionInstrument {
     /// The service is asked about its client.
     func asks() { self.state.withLock { $0.isAsked = true } }
 
-    func named(_ client: SocketAddress) { self.state.withLock { $0.named = client.ipAddress } }
+    func named(_ client: SocketAddress) { self.state.withLock { $0.named = client.unmapped.ipAddress } }
 
     /// The client's address, also where no service was asked about it.
     var client: String? { self.state.withLock { $0.named } ?? self.peerAddress }
@@ -104,7 +104,7 @@ final class ConnectionTrace: ServerConnectionInstrument {
         let peer = self.connection.peer
         guard !peer.hasPrefix("/"), let colon = peer.lastIndex(of: ":") else { return nil }
         let host = peer[..<colon]
-        return host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : String(host)
+        return SocketAddress.unmapped(host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : String(host))
     }
 
     /// The reason of a refusal that is about to be answered.
