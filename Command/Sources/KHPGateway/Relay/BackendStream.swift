@@ -126,15 +126,19 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
         self.stage = .draining
         context.close(mode: .output, promise: nil)
         context.read()
-        self.letGoLater(by: .now() + TimeAmount(self.rules.stalled + self.rules.halfClose))
+        let time = TimeAmount(self.rules.halfClose)
+        self.letGoLater(in: time, by: .now() + TimeAmount(self.rules.stalled) + time)
     }
+
+    /// The least time between two looks at a connection: none at all would leave the event loop to this one.
+    private static let leastPause = TimeAmount.milliseconds(50)
 
     /// Lets go of a backend that goes on for too long after its end has come. While bytes are still on their way to a slow
     /// one, that has not come: a reset would overtake them.
-    private func letGoLater(by deadline: NIODeadline) {
+    private func letGoLater(in time: TimeAmount, by deadline: NIODeadline) {
         guard case .draining = self.stage, let context else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let look = context.eventLoop.scheduleTask(in: TimeAmount(self.rules.halfClose)) {
+        let look = context.eventLoop.scheduleTask(in: time) {
             bound.value.hasReceivedEnd { hasIt in
                 guard case .draining = bound.value.stage else { return }
                 if hasIt {
@@ -142,7 +146,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
                 } else if .now() >= deadline {
                     bound.value.reset()
                 } else {
-                    bound.value.letGoLater(by: deadline)
+                    bound.value.letGoLater(in: max(time, Self.leastPause), by: deadline)
                 }
             }
         }
@@ -173,7 +177,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
     private func watchFinish(left: Int) {
         guard case .finishing = self.stage, let context else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let look = context.eventLoop.scheduleTask(in: TimeAmount(self.rules.stalled)) {
+        let look = context.eventLoop.scheduleTask(in: max(TimeAmount(self.rules.stalled), Self.leastPause)) {
             guard case .finishing = bound.value.stage else { return }
             let now = bound.value.bufferedBytes
             if now < left { bound.value.watchFinish(left: now) } else { bound.value.reset() }

@@ -3,7 +3,6 @@
 import KHPServer
 import NIOCore
 import NIOPosix
-import Synchronization
 
 extension Gateway {
     struct BackendStatus: Sendable {
@@ -92,11 +91,11 @@ extension Gateway {
         return reasons
     }
 
-    /// The event loops, by number, that do nothing for longer than this.
+    /// The event loops, by number, that serve no connection for longer than this.
     nonisolated func stalledLoops(within time: Duration = .seconds(2)) async -> [Int] {
         let loops = Array(self.group.makeIterator())
         let answers = LoopAnswers()
-        for (number, loop) in loops.enumerated() { loop.execute { answers.add(number) } }
+        for (number, loop) in loops.enumerated() { answers.ask(loop, number: number) }
         let clock = ContinuousClock()
         let end = clock.now + time
         while clock.now < end {
@@ -126,15 +125,6 @@ extension Gateway {
         )
         return true
     }
-}
-
-/// The event loops that have answered.
-private final class LoopAnswers: Sendable {
-    private let numbers = Mutex<Set<Int>>([])
-
-    var all: Set<Int> { self.numbers.withLock { $0 } }
-
-    func add(_ number: Int) { self.numbers.withLock { _ = $0.insert(number) } }
 }
 
 extension Gateway.BackendStatus {
