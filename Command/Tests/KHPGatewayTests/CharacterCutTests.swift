@@ -1,3 +1,4 @@
+import KHPProtocol
 import NIOCore
 import Testing
 
@@ -34,5 +35,64 @@ struct CharacterCutTests {
                 #expect(taken == (String(validating: bytes, as: UTF8.self) != nil), "\(bytes)")
             }
         }
+    }
+}
+
+@Suite("Messages of a backend's bytes that are of the client's kind")
+struct OutgoingFramesTests {
+    /// The messages of pieces, `b` or `t` and the bytes; between the pieces the client sends a message of each kind named.
+    private static func messages(_ steps: [Step]) throws -> [String] {
+        var frames = OutgoingFrames(.auto)
+        var messages: [String] = []
+        for step in steps {
+            switch step {
+            case .client(let kind): frames.clientSent(kind)
+            case .backend(let bytes):
+                try frames.forEach(of: ByteBuffer(bytes: bytes)) { kind, bytes in
+                    let digits = bytes.readableBytesView.map { String($0, radix: 16) }.joined(separator: " ")
+                    messages.append((kind == .text ? "t " : "b ") + digits)
+                }
+            }
+        }
+        return messages
+    }
+
+    enum Step: Sendable {
+        case client(MessageKind)
+        case backend([UInt8])
+    }
+
+    @Test(
+        "become text behind the character that has begun in a binary one",
+        arguments: [
+            ([.backend([0xC3]), .client(.text), .backend([0xA9, 0x61])], ["b c3", "b a9", "t 61"]),
+            (
+                [.backend([0x61, 0xF0, 0x90]), .client(.text), .backend([0x80]), .backend([0x80, 0x61])],
+                ["b 61 f0 90", "b 80", "b 80", "t 61"]
+            ),
+            ([.backend([0xE2]), .backend([0x82]), .client(.text), .backend([0xAC])], ["b e2", "b 82", "b ac"]),
+            // What looked like the beginning of a character was none.
+            ([.backend([0xC3]), .client(.text), .backend([0x61])], ["b c3", "t 61"]),
+            ([.backend([0xFF, 0x80]), .client(.text), .backend([0x61])], ["b ff 80", "t 61"]),
+            // The client changes its mind again.
+            (
+                [
+                    .backend([0xC3]), .client(.text), .client(.binary), .backend([0xA9]), .client(.text),
+                    .backend([0x61]),
+                ],
+                ["b c3", "b a9", "t 61"]
+            ),
+            // And the other way about.
+            (
+                [
+                    .client(.text), .backend([0x61, 0xC3]), .client(.binary), .backend([0xA9, 0x62]), .client(.binary),
+                    .backend([0x63]),
+                ],
+                ["t 61", "t c3 a9 62", "b 63"]
+            ),
+        ] as [([Step], [String])]
+    )
+    func auto(_ steps: [Step], _ messages: [String]) throws {
+        #expect(try Self.messages(steps) == messages)
     }
 }

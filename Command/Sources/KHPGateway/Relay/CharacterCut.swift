@@ -57,6 +57,14 @@ struct CharacterCut {
         return index
     }
 
+    /// How many bytes are to follow, where a character has begun in these last bytes of a stream; 0 where none has.
+    static func missing(behind bytes: [UInt8]) -> Int {
+        for (count, byte) in zip(1..., bytes.reversed()) where !(0x80...0xBF).contains(byte) {
+            return max((Self.length(after: byte) ?? 1) - count, 0)
+        }
+        return 0
+    }
+
     private static func length(after lead: UInt8) -> Int? {
         switch lead {
         case 0xC2...0xDF: 2
