@@ -133,6 +133,34 @@ struct ConnectSessionTests {
         #expect(self.recording.texts == ["closed 1006", "message back", "closed 4001"])
     }
 
+    @Test(
+        "--reconnect: nothing follows the last message that --count wants, however its connection closes",
+        arguments: [(1001, nil), (1012, Ending.closedOtherwise)] as [(UInt16, Ending?)]
+    )
+    func counted(code: UInt16, ending: Ending?) async throws {
+        let sockets = try [ScriptedSocket(), ScriptedSocket(), ScriptedSocket()]
+        for (socket, text) in zip(sockets, ["one", "two", "three"]) {
+            socket.deliverLast(text)
+            socket.end(self.closed(code))
+        }
+        let session = self.session(
+            ScriptedSockets(sockets: sockets),
+            count: 2,
+            reconnects: true,
+            in: .alone(console: self.recording.console)
+        )
+        do {
+            try await session.run()
+            #expect(ending == nil)
+        } catch let failure as CommandFailure {
+            #expect(failure.status == ending)
+        }
+        #expect(
+            self.recording.texts == ["message one", "closed \(code)", "message two", "closed \(code)"],
+            "\(self.recording.texts)"
+        )
+    }
+
     @Test("SIGINT closes the open socket with 1001, and the command ends well")
     func interrupt() async throws {
         let socket = try ScriptedSocket()

@@ -112,6 +112,29 @@ struct ConversationTests {
         #expect(self.recording.texts.last == "closed 1000")
     }
 
+    @Test("--count: what comes while it closes, behind the time, is not counted")
+    func lateOnes() async throws {
+        let conversation = self.conversation(self.list(), count: 2)
+        async let end = conversation.run()
+        await self.clock.sleeps.wait(for: 1)
+        await self.socket.deliver("1")
+        let socket = self.socket
+        socket.onClose {
+            socket.deliverLast("2")
+            // It closes by itself then.
+            while socket.end == nil { await Task.yield() }
+        }
+        self.clock.advance(to: .seconds(30))
+        let failure: CommandFailure?
+        do {
+            _ = try await end
+            failure = nil
+        } catch {
+            failure = error as? CommandFailure
+        }
+        #expect(failure?.sentence.hasPrefix("only 1 of 2 messages came within 30.0 s") ?? false)
+    }
+
     @Test("a message that cannot be sent closes the socket, and is a mistake in what was typed")
     func mistake() async throws {
         self.socket.refuse(WebSocketError(.invalidArgument, "hixie-75 has no binary messages."))

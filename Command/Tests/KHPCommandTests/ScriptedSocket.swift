@@ -129,6 +129,7 @@ final class ScriptedSocket: ConversationSocket {
         var pings = 0
         var end: CloseInfo?
         var refusal: WebSocketError?
+        var onClose: (@Sendable () async -> Void)?
     }
 
     let negotiated: HandshakeSummary
@@ -155,6 +156,9 @@ final class ScriptedSocket: ConversationSocket {
 
     /// Refuses each message from here on.
     func refuse(_ error: WebSocketError) { self.state.withLock { $0.refusal = error } }
+
+    /// Waits for this before the first close of its own.
+    func onClose(_ body: @escaping @Sendable () async -> Void) { self.state.withLock { $0.onClose = body } }
 
     /// Delivers a message, and waits until it has been dealt with: then the next one is asked for.
     func deliver(_ text: String) async {
@@ -195,6 +199,11 @@ final class ScriptedSocket: ConversationSocket {
 
     @discardableResult
     func close(code: WebSocketCloseCode, reason: String) async throws -> CloseInfo {
+        let wait = self.state.withLock { state in
+            defer { state.onClose = nil }
+            return state.onClose
+        }
+        await wait?()
         let info = CloseInfo(code: code, reason: reason, clean: true, initiator: .local)
         self.end(info)
         return self.end ?? info

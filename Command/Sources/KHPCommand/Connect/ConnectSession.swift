@@ -110,7 +110,7 @@ struct ConnectSession<Sockets: SocketSource>: Sendable {
         self.surroundings.console.report(.closed(info))
         // The end was seen, so the library connects again.
         let isOver = interruption.cause != nil || prompt.hasClosed
-        if let policy, !isOver, policy.allows(info) { return }
+        if let policy, !isOver, !reception.isComplete, policy.allows(info) { return }
         if let ending = self.ending(info, reception, prompt, interruption) { throw ending }
         if !isOver, socket.hasLostMessages {
             throw CommandFailure(
@@ -121,6 +121,8 @@ struct ConnectSession<Sockets: SocketSource>: Sendable {
         }
         if isOver { throw Over() }
         self.watcher.ended(info)
+        // Nothing more is wanted, however it has closed.
+        if policy != nil, reception.isComplete { throw Over() }
     }
 
     private func startInput() {

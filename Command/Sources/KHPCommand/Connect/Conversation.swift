@@ -32,9 +32,14 @@ final class Reception: Sendable {
             state.last = time
             state.writing += time - (state.writingSince ?? time)
             state.writingSince = nil
-            return state.received == self.count
+            return self.isReached(by: state)
         }
     }
+
+    /// `true` once all messages that are wanted have come; never where all are.
+    var isComplete: Bool { self.state.withLock { self.isReached(by: $0) } }
+
+    private func isReached(by state: State) -> Bool { self.count.map { state.received >= $0 } ?? false }
 
     /// When the last message was written, and how long writing has taken so far.
     /// - Returns: `nil` while one is being written: the reader of our output keeps it waiting, and the peer is not quiet.
@@ -101,11 +106,13 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
                 // All came in time, and how it closes says the rest.
                 case .tooLate where self.reception.missing == nil: break
                 case .tooLate:
+                    // Ahead of the close, which hears the peer out.
+                    let missing = self.reception.missing ?? "some messages"
                     if let info = try? await self.socket.close() { self.console.report(.closed(info)) }
                     throw CommandFailure(
                         .timeout,
                         code: "timeout",
-                        "only \(self.reception.missing ?? "some messages") came within "
+                        "only \(missing) came within "
                             + "\(Ladder.fixed(self.timeout.seconds, digits: 1)) s; --timeout allows for more time"
                     )
                 }
