@@ -132,6 +132,27 @@ struct ReauthorizationTests {
         #expect(inForce.end(of: facts, at: new) == .removed)
     }
 
+    @Test("leaves alone whom the new configuration lets in before the reload is done")
+    func early() {
+        let surroundings = ServiceSurroundings(sessions: SessionTable(MultiThreadedEventLoopGroup.singleton))
+        var rules = GatewayConfiguration.Service(name: "s", path: PathPattern(path: "/s"), kind: .echo)
+        let new = RunningService(rules, in: surroundings)
+        rules.reauthorizes = true
+        rules.require = GatewayConfiguration.Requirement()
+        rules.require?.principals = ["joe"]
+        let old = RunningService(rules, in: surroundings)
+        let facts = SessionFacts(id: "0", service: "s")
+        for listed in [["s": old], [:]] as [[String: RunningService]] {
+            let inForce = ServicesInForce()
+            inForce.use(listed) { $0 }
+            #expect(inForce.end(of: facts, at: new) == nil)
+        }
+        let inForce = ServicesInForce()
+        inForce.use(["s": new]) { $0 }
+        inForce.use(["s": old]) { $0 }
+        #expect(inForce.end(of: facts, at: new) == .noLongerAllowed, "it has been in force")
+    }
+
     @Test("a service goes with its gateway, though it knows those in force")
     func released() {
         let inForce = ServicesInForce()

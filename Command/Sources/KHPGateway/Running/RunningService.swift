@@ -71,6 +71,7 @@ final class RunningService: Sendable {
     private let room: Room?
     /// Names another address to each client, where that is the service's kind.
     private let turns: RedirectTurns?
+    private let isListed = Atomic(false)
 
     /// - Parameters:
     ///   - authentication: asks clients who they are; `nil` lets everybody in.
@@ -99,6 +100,11 @@ final class RunningService: Sendable {
 
     /// `true` while new clients are turned away. One who is to go elsewhere is told where, by a gateway that drains too.
     var isDrained: Bool { self.turns == nil && self.surroundings.drain.isOn }
+
+    /// `true` from its first moment in ``ServicesInForce`` on.
+    var hasBeenInForce: Bool { self.isListed.load(ordering: .acquiring) }
+
+    func noteInForce() { self.isListed.store(true, ordering: .releasing) }
 
     /// How many clients were sent to each member of a balancer.
     var redirects: [String: Int] { self.turns?.counts ?? [:] }

@@ -34,10 +34,14 @@ final class ServicesInForce: Sendable {
             state.kept = state.kept.union(kept).subtracting(services.keys)
             state.renew = renew
         }
+        // Behind the list: whoever sees a mark sees the list that has set it, or a later one.
+        for service in services.values { service.noteInForce() }
     }
 
-    /// The end that a session of a service meets that is not in force any more; `nil` where it goes on.
+    /// The end that a session of a service meets that is not in force any more; `nil` where it goes on, also at a service
+    /// that is not in force yet: a reload puts it before its clients while it is under way still.
     func end(of facts: SessionFacts, at service: RunningService) -> SessionEnd? {
+        guard service.hasBeenInForce else { return nil }
         let state = self.state.withLock { $0 }
         guard let now = state.services[facts.service]?.service else {
             return state.kept.contains(facts.service) ? nil : .removed
