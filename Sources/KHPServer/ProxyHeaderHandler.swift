@@ -40,3 +40,23 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 }
+
+/// Stands before TLS on a connection that is to begin with no such header, and goes with the first bytes: to TLS a header is
+/// rubbish like any other.
+final class UnwantedProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let found: () -> Void
+
+    /// - Parameter found: called where the first bytes begin a header.
+    init(found: @escaping () -> Void) {
+        self.found = found
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if ProxyHeader.begins(self.unwrapInboundIn(data).readableBytesView) { self.found() }
+        context.fireChannelRead(data)
+        context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+    }
+}

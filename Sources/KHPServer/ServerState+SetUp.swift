@@ -66,6 +66,13 @@ extension ServerState {
                 try channel.pipeline.syncOperations.addHandler(self.proxyHeader(of: session, channel, entry))
             }
             if let tls {
+                if let entrance, entrance.proxies == nil {
+                    try channel.pipeline.syncOperations.addHandler(
+                        UnwantedProxyHeaderHandler {
+                            self.tellUnwantedProxyHeader(at: entrance, from: channel.remoteAddress)
+                        }
+                    )
+                }
                 if entry.entrance.readsServerName {
                     try channel.pipeline.syncOperations.addHandler(Self.serverName(for: entry, channel))
                 }

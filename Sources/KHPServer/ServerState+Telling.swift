@@ -42,6 +42,17 @@ extension ServerState {
         for instrument in instruments { instrument.rejected(reason, connection) }
     }
 
+    /// A connection begins with a PROXY header where none is taken: a balancer and this listener are set up otherwise.
+    func tellUnwantedProxyHeader(at entrance: Entrance, from peer: SocketAddress?) {
+        // There it is a second one.
+        guard entrance.proxies == nil else { return }
+        self.log(
+            .notice,
+            "connection refused: it begins with a PROXY header, which is not taken here",
+            ["peer": "\(peer?.peerName ?? "")", "listener": "\(entrance.name ?? "")"]
+        )
+    }
+
     func log(
         _ level: Logger.Level,
         _ message: @autoclosure () -> Logger.Message,

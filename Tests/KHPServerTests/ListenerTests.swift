@@ -294,6 +294,29 @@ import Testing
         }
     }
 
+    @Test("a header where none is taken is told of in the log, before TLS too", arguments: [false, true])
+    func unwantedHeader(isSecure: Bool) async throws {
+        let tls = try CertificateAuthority.shared.get().server("DNS:localhost")
+        let binary: [UInt8] = Array("\r\n\r\n\0\r\nQUIT\n".utf8) + [0x20, 0, 0, 0]
+        for bytes in [Array(Self.named.utf8), binary, Array("HELLO\r\n".utf8)] {
+            let log = CollectingLog()
+            try await Self.withMount({ $0.logger = Logger(label: "x") { _ in log } }) { mount in
+                let listener = WebSocketListener(
+                    configuration: Self.configuration("plain") { if isSecure { $0.tls = tls } },
+                    mount: mount
+                )
+                let client = try await RawClient.connect(try await listener.listen().port ?? 0)
+                try await client.send(bytes + Array(openingRequest("/who").utf8))
+                let answer = String(buffer: try await client.receiveAll())
+                #expect(isSecure || answer.hasPrefix("HTTP/1.1 400 "), "\(answer)")
+                let isHeader = !bytes.starts(with: Array("HELLO".utf8))
+                #expect(log.text.contains("begins with a PROXY header, which is not taken here") == isHeader)
+                #expect(log.text.contains("plain") || !isHeader, "\(log.text)")
+                await listener.close()
+            }
+        }
+    }
+
     @Test("limits count by the client that is named")
     func limitsByName() async throws {
         try await Self.withMount({ $0.limits.pendingHandshakesPerAddress = 1 }) { mount in

@@ -48,4 +48,22 @@ struct RefusedClientTests {
             }
         }
     }
+
+    @Test("are told from a balancer whose PROXY header nobody asks for, and from requests that are none")
+    func unreadable() async throws {
+        let binary: [UInt8] = Array("\r\n\r\n\0\r\nQUIT\n".utf8) + [0x20, 0, 0, 0]
+        let headers = [Array("PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n".utf8), binary]
+        try await BareGateway.run { gateway in
+            for (number, bytes) in (headers + [Array("HELLO\r\n".utf8)]).enumerated() {
+                let client = try await RawClient.connect(gateway.ports["public"] ?? 0)
+                try await client.send(bytes + Array(openingRequest("/echo").utf8))
+                let answer = String(buffer: try await client.receiveAll())
+                #expect(answer.hasPrefix("HTTP/1.1 400 "), "\(answer)")
+                let lines = gateway.lines.with("a PROXY header came, but listeners.public.proxyProtocol is off")
+                #expect(lines.count == min(number + 1, headers.count))
+                #expect(lines.allSatisfy { $0.contains(#""event":"connection.refused""#) }, "\(lines)")
+                #expect(gateway.lines.with("handshake.refused", #""cause":"unreadable""#).count == number + 1)
+            }
+        }
+    }
 }

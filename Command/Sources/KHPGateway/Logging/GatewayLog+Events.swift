@@ -108,6 +108,9 @@ extension GatewayLog {
 
     private static func words(refused outcome: HandshakeOutcome) -> String {
         guard let service = outcome.service else {
+            if outcome.cause == HandshakeOutcome.unreadable {
+                return "what a client sent is no request that can be read: it was refused with \(outcome.status)"
+            }
             return outcome.status == 404
                 ? "a client asked for a path that no service has" : "a client was refused with \(outcome.status)"
         }

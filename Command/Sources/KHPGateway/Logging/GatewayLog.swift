@@ -177,6 +177,9 @@ struct LibraryLog: LogHandler {
     /// The beginning of its words for a connection that gets no place.
     private static let refused = "connection refused"
 
+    /// Its words for a header that a balancer sends unasked.
+    private static let unwantedHeader = "connection refused: it begins with a PROXY header, which is not taken here"
+
     /// A field's name as all of a log's are: without blanks.
     private static func name(_ key: String) -> String { String(key.map { $0 == " " ? "_" : $0 }) }
 
@@ -190,12 +193,16 @@ struct LibraryLog: LogHandler {
         let words = event.message.description
         let other = words.hasPrefix(Self.refused) ? "connection.refused" : "library"
         let name = words == Self.blocked ? "auth.blocked" : other
+        var sentence = words
+        if words == Self.unwantedHeader, let listener = all["listener"] {
+            sentence = "a PROXY header came, but listeners.\(listener).proxyProtocol is off"
+        }
         self.log.writeSeldom(
             GatewayLog.Level(rawValue: event.level == .critical ? "error" : event.level.rawValue) ?? .info,
             name,
             kind: words,
             most: words == Self.blocked ? 1 : GatewayLog.most,
-            words,
+            sentence,
             all.sorted { $0.key < $1.key }.map { (Self.name($0.key), .string($0.value.description)) }
         )
     }

@@ -22,6 +22,9 @@ struct HandshakeOutcome: Sendable {
     var cause: String?
     /// The backends that could not be had, where that was the reason.
     var tries: [ConnectFailure.Try] = []
+
+    /// The cause of a refusal of bytes that are no request.
+    static let unreadable = "unreadable"
 }
 
 /// Watches the handshakes of a gateway's connections.
@@ -50,6 +53,8 @@ final class ConnectionTrace: ServerConnectionInstrument {
         var summary: HandshakeSummary?
         var cause: String?
         var tries: [ConnectFailure.Try] = []
+        /// `true` once a request has come that can be read.
+        var isRead = false
         /// `true` once the service was asked about the client.
         var isAsked = false
         /// As a proxy has named it.
@@ -119,7 +124,7 @@ final class ConnectionTrace: ServerConnectionInstrument {
             self.settle(tls.version)
         case .openingRequest:
             // TLS stood, as something was read through it: a trace of this connection has told of it before.
-            self.state.withLock { $0.isSettled = true }
+            self.state.withLock { ($0.isSettled, $0.isRead) = (true, true) }
         case .routed(let endpoint):
             let service = self.watch.service(endpoint)
             self.state.withLock { $0.service = service }
@@ -141,6 +146,7 @@ final class ConnectionTrace: ServerConnectionInstrument {
         }
         // The library asks nobody about a page of a foreign origin.
         if state.service != nil, layer == .opening, status == 403, !state.isAsked { state.cause = "origin" }
+        if !state.isRead, [400, 414, 431, 505].contains(status) { state.cause = HandshakeOutcome.unreadable }
         self.watch.report(
             HandshakeOutcome(
                 service: state.service,
