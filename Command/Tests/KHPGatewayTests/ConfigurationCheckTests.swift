@@ -167,7 +167,7 @@ struct ConfigurationCheckTests {
                 "{backends: [ws://h:1, ws://h:1 backup], check: {every: 2s, timeout: 2s, send: x}, proxyProtocol: v1}"
             ),
             "4:17: pools.p.backends: \"ws://h:1/\" stands there twice",
-            "4:53: pools.p.check: send and expect are for byte streams; ws backends are checked by connecting",
+            "4:53: pools.p.check: send and expect are for byte streams; ws backends are asked for a WebSocket",
             "4:74: pools.p.check.timeout: is not less than every; a check ends before the next begins",
             "4:103: pools.p.proxyProtocol: is for byte streams; ws and wss backends get Forwarded"
         ),

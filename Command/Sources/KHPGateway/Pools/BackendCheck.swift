@@ -1,5 +1,6 @@
 // The active check of a backend: a connection as a client's would be made, and the first words of its protocol where the
-// configuration has some. It must not harm the broker: it names the gateway where a PROXY header is wanted, and ends in order.
+// configuration has some; of a backend of WebSocket, the opening handshake. It must not harm the broker: it names the gateway
+// where a PROXY header is wanted, and ends in order.
 
 import NIOCore
 import NIOSSL
@@ -34,6 +35,9 @@ struct BackendChecks: Sendable {
         var call = BackendCall(on: self.eventLoop)
         call.isLocal = rule.proxyHeader == .local
         let limit = TimeAmount(rule.timeout)
+        if member.backend.isWebSocket {
+            return await self.pool.webSocketConnector(member).check(call, within: limit)
+        }
         let begun = NIODeadline.now()
         do {
             let eventLoop = self.eventLoop

@@ -90,6 +90,9 @@ struct BackendHealth: Sendable {
         if let ejectedUntil, now >= ejectedUntil + self.lastEjection { self.forgive() }
     }
 
+    /// A client's connection failed, perhaps by its client: operators are told, and it counts nowhere.
+    mutating func noted(_ failure: String) { self.lastError = failure }
+
     /// The way in which a client's connection failed.
     enum Failure: Sendable {
         /// It could not be made.

@@ -89,6 +89,10 @@ final class BackendPool: Sendable {
         )
     }
 
+    func webSocketConnector(_ member: PoolMember) -> WebSocketConnector {
+        WebSocketConnector(backend: member.backend, tls: self.tls, serverName: self.rules.tls.serverName)
+    }
+
     // MARK: Choosing
 
     /// The next backend for a caller; `nil` where none can take it.
@@ -108,6 +112,15 @@ final class BackendPool: Sendable {
         }
         let key = call.key(self.rules.balance)
         return self.balance.withLock { $0.choose(candidates, key: key) }.map { members[$0] }
+    }
+
+    /// How many backends can be chosen at most, backups among them.
+    private func candidates(except tried: [String], now: NIODeadline) -> Int {
+        self.members.count { member in
+            guard !tried.contains(member.url), member.backend.weight > 0 else { return false }
+            let (isAvailable, count) = member.withState { ($0.health.isAvailable(now), $0.connections) }
+            return isAvailable && self.rules.connections.map { count < $0 } ?? true
+        }
     }
 
     /// `true` where some backend can be chosen.
@@ -133,7 +146,8 @@ final class BackendPool: Sendable {
 
     // MARK: Connecting
 
-    /// Connects to a backend; to the next one where that fails, within ``tries`` and the pool's time.
+    /// Connects to a backend; to the next one where that fails, within ``tries`` and the pool's time. As long as there are
+    /// others, each has its share of the time: one that takes connections and says nothing leaves some to the next.
     /// - Throws: ``ConnectFailure`` of the last one that was tried.
     func connect(
         _ call: BackendCall,
@@ -147,13 +161,15 @@ final class BackendPool: Sendable {
         while tried.count < Self.tries {
             let now = clock()
             guard now < deadline else { break }
+            let shares = max(min(Self.tries - tried.count, self.candidates(except: tried, now: now)), 1)
+            let share = TimeAmount.nanoseconds((deadline - now).nanoseconds / Int64(shares))
             // A client may have chosen what kept the backends before it: in little time none shows that it is away.
-            let isShort = (deadline - now).nanoseconds < time.nanoseconds / 5
+            let isShort = share.nanoseconds < time.nanoseconds / 5
             // With a place before the connect, so that the bound holds while several connect.
             guard let member = self.take(call, except: tried, now: now) else { break }
             tried.append(member.url)
             do throws(ConnectFailure) {
-                let link = try await self.link(member, call, within: deadline - now)
+                let link = try await self.link(member, call, within: share)
                 let seconds = Double((clock() - now).nanoseconds) / 1e9
                 member.withState { state in
                     state.connects["ok", default: 0] += 1
@@ -167,6 +183,7 @@ final class BackendPool: Sendable {
                 member.withState { state in
                     state.connections -= 1
                     state.connects[error.kind.rawValue, default: 0] += 1
+                    if error.mayBeOfClient { state.health.noted(error.words) }
                 }
                 if !error.mayBeOfClient, !isShort || error.kind != .timeout {
                     self.failed(member, .connect, error.words)
@@ -200,12 +217,7 @@ final class BackendPool: Sendable {
         within limit: TimeAmount
     ) async throws(ConnectFailure) -> BackendLink {
         guard member.backend.isWebSocket else { return try await self.connector(member).connect(call, within: limit) }
-        let connector = WebSocketConnector(
-            backend: member.backend,
-            tls: self.tls,
-            serverName: self.rules.tls.serverName
-        )
-        return try await connector.connect(call, within: limit)
+        return try await self.webSocketConnector(member).connect(call, within: limit)
     }
 
     /// `true` where some backend takes messages and not bytes.

@@ -24,10 +24,7 @@ struct WebSocketConnector: Sendable {
         configuration.instruments = [note]
         let client = WebSocketClient(configuration: configuration, eventLoopGroup: call.eventLoop)
         let backend = self.backend.url
-        var named = self.backend
-        // The name that is verified stands in the URL, and the connection goes to the backend.
-        if let serverName { named.host = serverName }
-        let url = named.url
+        let url = self.url
         Task {
             do {
                 try await client.run(to: url, subprotocols: call.subprotocols) { negotiated in
@@ -53,6 +50,41 @@ struct WebSocketConnector: Sendable {
         } catch {
             throw Self.failure(error, isAsked: note.isAsked)
         }
+    }
+
+    /// Asks for a WebSocket in the gateway's own name, and closes it: a system takes connections for a process that hangs.
+    /// - Returns: `nil` where the backend is well. A refusal or an end, for which somebody had to look at the request, is a
+    ///   sign of life; a failure of the backend's own is none.
+    func check(_ call: BackendCall, within limit: TimeAmount) async -> ConnectFailure? {
+        var configuration = self.configuration(call, within: limit)
+        configuration.timeouts.close = Duration(limit)
+        let note = RequestNote()
+        configuration.instruments = [note]
+        let client = WebSocketClient(configuration: configuration, eventLoopGroup: call.eventLoop)
+        do {
+            try await client.withConnection(to: self.url) { _ in }
+            return nil
+        } catch {
+            if let error = error as? WebSocketError, Self.isLife(error, isAsked: note.isAsked) { return nil }
+            return Self.failure(error)
+        }
+    }
+
+    private static func isLife(_ error: WebSocketError, isAsked: Bool) -> Bool {
+        switch error.code {
+        case .openingRefused: (error.response?.status ?? 500) < 500
+        case .authenticationFailed, .redirectRefused: true
+        // Some brokers end the connection of a client without the subprotocol that they speak, or reset it.
+        case .closedDuringHandshake, .connectFailed: isAsked
+        default: false
+        }
+    }
+
+    /// The name that is verified stands in it, and the connection goes to the backend.
+    private var url: String {
+        var named = self.backend
+        if let serverName { named.host = serverName }
+        return named.url
     }
 
     private func configuration(_ call: BackendCall, within limit: TimeAmount) -> WebSocketClient.Configuration {

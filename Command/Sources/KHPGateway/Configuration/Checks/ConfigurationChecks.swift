@@ -262,7 +262,7 @@ struct ConfigurationChecks {
             {
                 reading.error(
                     "\(key).check",
-                    "send and expect are for byte streams; ws backends are checked by connecting",
+                    "send and expect are for byte streams; ws backends are asked for a WebSocket",
                     from: ["\(key).backends"]
                 )
             }

@@ -16,7 +16,13 @@ extension GatewaySchema {
                 pool.backends.contains(where: \.isSecure)
             },
             .value("balance", \.balance, .choice, "The choice among healthy backends.", .live),
-            .groupOrNothing("check", \.check, GatewaySchema.check, off: true, "The active check of each backend."),
+            .groupOrNothing(
+                "check",
+                \.check,
+                GatewaySchema.check,
+                off: true,
+                "The active check of each backend; a ws or wss backend is asked for a WebSocket."
+            ),
             .groupOrNothing(
                 "eject",
                 \.eject,
