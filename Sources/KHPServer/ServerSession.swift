@@ -124,9 +124,7 @@ final class ServerSession: ConnectionDelegate {
                 isOurs ? "an answer of the application cannot be sent" : "handshake failed",
                 ["peer": "\(self.peer)", "error": "\(error)"]
             )
-            if error.message == ProxyHeader.unwanted {
-                self.server.tellUnwantedProxyHeader(at: self.entry.entrance, from: self.channel.remoteAddress)
-            }
+            self.server.tellUnwantedProxyHeader(error, at: self.entry.entrance, from: self.channel.remoteAddress)
             self.observe(.failed(error))
         case .closed:
             self.decisions.ended()

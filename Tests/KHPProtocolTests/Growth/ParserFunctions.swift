@@ -210,7 +210,7 @@ extension ParserTable {
         Principal init
         Proxy authenticated init
         ProxyConnection answer
-        ProxyHeader read
+        ProxyHeader begins read
         ProxySelection authenticated environment proxy
         Publication init
         ReceivedMessage init

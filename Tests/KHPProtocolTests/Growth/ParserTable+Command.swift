@@ -2,7 +2,6 @@
 
 extension ParserTable {
     static let commandSuites: [String: String] = [
-        "AdminClient.Answer": "KHPGatewayTests/GatewayGrowthTests",
         "AdminRequest": "KHPGatewayTests/GatewayGrowthTests",
         "Base64Text": "KHPGatewayTests/GatewayGrowthTests",
         "GroupsFile": "KHPGatewayTests/GatewayGrowthTests",
@@ -26,8 +25,8 @@ extension ParserTable {
                 "ByteSize", "CharacterCut", "DER", "Duration", "Events", "Finding", "GatewayFile", "HostAndPort",
                 "JSONObject", "JSONText", "JSONTree", "Key", "KeySet.Reading", "KeySet.Remark", "KnownNames",
                 "LadderStep", "NearestName", "Netrc.Scanner", "ParsedObject", "Reading", "RealmVerifier", "SHA256",
-                "Section",
-                "ShownEntity", "SignatureKey", "SubstitutedText", "TimeText", "ValueType", "WebOrigin", "YAMLScalar",
+                "Section", "ShownEntity", "SignatureKey", "SocketAddress", "SubstitutedText", "TimeText", "ValueType",
+                "WebOrigin", "YAMLScalar",
                 "YAMLText",
             ]
         ),
@@ -36,9 +35,10 @@ extension ParserTable {
             [
                 "AccessOptions", "AdminAddress", "AdminClient", "AdminRoutes", "AlgorithmArgument",
                 "AuthenticatedPath", "ByteCount", "ClientBootstrap", "CompressionTotals.Direction",
-                "ConfigurationSurroundings",
-                "ConnectCommand", "Console", "EndpointOptions", "EnvironmentRoots", "ExtensionArgument",
+                "ConfigurationSurroundings", "ConnectCommand", "Console", "EndpointOptions", "EnvironmentRoots",
+                "ExtensionArgument",
                 "FieldArgument", "FileArgument", "GatewayCommand", "GatewayCommand.CheckDepth",
+                "GatewayConfiguration.TrustedProxy",
                 "GatewayControlCommand", "HostNameAnswer", "HostNames", "InteractiveCommand", "Khp", "LineEditor",
                 "ListenOptions", "ListeningSocket.Failure", "Login", "LoginArgument", "NamedFiles", "Number", "PEM",
                 "PathPattern", "Person", "PositiveCount", "PositiveSeconds", "ReachingOptions", "ReadinessNotice",
@@ -50,7 +50,7 @@ extension ParserTable {
         (
             "It keeps, hands on or shows what others have read, and looks at none of it.",
             [
-                "BackendHealth", "BackendLink", "BackendPool", "BackendSide", "BackendSocket",
+                "AdminClient.Answer", "BackendHealth", "BackendLink", "BackendPool", "BackendSide", "BackendSocket",
                 "BackendStream", "BackendTaker", "Balance", "Capture", "ChatRoute.Names", "CommandFailure",
                 "ConnectFailure", "ConnectionTrace", "DemoFailure", "DemoSteps", "DemoSteps.Expected", "FileFailure",
                 "Gateway", "Gateway.ServiceStatus", "GatewayConfiguration", "GatewayConfiguration.Backend",
@@ -78,7 +78,7 @@ extension ParserTable {
         AdminRoutes answer
         AlgorithmArgument init
         AuthenticatedPath init
-        BackendHealth checked failed
+        BackendHealth checked failed noted
         BackendLink init
         BackendPool choose failed take
         BackendSide send
@@ -90,7 +90,7 @@ extension ParserTable {
         ByteCount init
         ByteSize read
         Capture init
-        CharacterCut whole
+        CharacterCut missing whole
         ChatRoute.Names add
         ClientBootstrap connect
         CommandFailure init usage
@@ -129,6 +129,7 @@ extension ParserTable {
         GatewayConfiguration.Service init
         GatewayConfiguration.SubprotocolRoutes.Route init
         GatewayConfiguration.TLS init
+        GatewayConfiguration.TrustedProxy init
         GatewayControlCommand renderers
         GatewayFile read
         GatewayLog init write writeSeldom
@@ -206,7 +207,7 @@ extension ParserTable {
         ServiceGate enter leave
         ServiceNames add name
         ServicesInForce use
-        SessionEnd backendReset init timer
+        SessionEnd backendBroke backendReset init timer
         SessionFacts init
         SessionFilter init
         SessionPages.Page init
@@ -214,6 +215,7 @@ extension ParserTable {
         ShownEntity of
         ShownText init
         SignatureKey curve ed25519 rsa secret verifies
+        SocketAddress unmapped
         StandardInput editLines
         StreamRelay endpoint init
         StreamRelay.Closing init

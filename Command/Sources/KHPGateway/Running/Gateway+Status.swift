@@ -74,7 +74,7 @@ extension Gateway {
         )
     }
 
-    /// Those of the configuration in force that a failed reload could not have listen again; another reload tries to.
+    /// Listeners of the configuration in force that a failed reload could not have listen again; another reload tries to.
     var lostListeners: [RunningListener] { self.listeners.filter(\.isLost) }
 
     /// The reasons for which clients had better go elsewhere; empty while all is well.
