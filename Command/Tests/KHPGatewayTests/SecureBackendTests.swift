@@ -107,6 +107,50 @@ struct SecureBackendTests {
         }
     }
 
+    @Test("the words of a failure are for people: without dumps of BoringSSL, paths and parts of milliseconds")
+    func words() async throws {
+        let texts = [
+            ("HTTP/1.1 400 Bad Request\r\n\r\n", ""), ("", "it ended the connection in the middle of the handshake"),
+            // An alert: no parameters to agree on.
+            ("\u{15}\u{3}\u{3}\u{0}\u{2}\u{2}\u{28}", "it found no parameters"),
+        ]
+        for (text, words) in texts {
+            try await withRawServer { connection in
+                try await connection.executeThenClose { inbound, outbound in
+                    for try await _ in inbound {
+                        if !text.isEmpty { try await outbound.write(ByteBuffer(string: text)) }
+                        break
+                    }
+                }
+            } body: { port in
+                var rules = GatewayConfiguration.Pool(name: "p")
+                rules.backends = [.init(scheme: .tls, host: "127.0.0.1", port: port)]
+                let pool = try BackendPool(rules, tls: .makeClientConfiguration())
+                let checks = BackendChecks(pool: pool, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
+                let failure = await checks.check(pool.members[0], GatewayConfiguration.Check())
+                let told = failure?.words ?? ""
+                #expect(told.hasPrefix("TLS failed: \(words)"), "\(told)")
+                #expect(!told.contains { "/[]()".contains($0) } && !told.contains("Error"), "\(told)")
+            }
+        }
+    }
+
+    @Test("a connect to a backend of WebSocket is timed in whole milliseconds")
+    func milliseconds() async throws {
+        try await withRawServer { connection in
+            try await connection.executeThenClose { inbound, _ in for try await _ in inbound {} }
+        } body: { port in
+            let backend = GatewayConfiguration.Backend(scheme: .ws, host: "127.0.0.1", port: port, path: "/")
+            let connector = WebSocketConnector(backend: backend, tls: nil, serverName: nil)
+            let call = BackendCall(on: MultiThreadedEventLoopGroup.singleton.any())
+            let failure = await #expect(throws: ConnectFailure.self) {
+                try await connector.connect(call, within: .nanoseconds(19_999_659))
+            }
+            #expect(failure?.kind == .timeout)
+            #expect(failure?.words.contains("0.02 ") ?? false, "\(failure?.words ?? "")")
+        }
+    }
+
     @Test("a check goes through TLS as well")
     func check() async throws {
         let authority = try CertificateAuthority.shared.get()

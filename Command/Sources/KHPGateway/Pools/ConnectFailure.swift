@@ -69,14 +69,43 @@ struct ConnectFailure: Error, Sendable, Equatable {
                 self.mayBeOfClient = true
             default: self.init(.refused, "\(error)")
             }
-        case let error as NIOSSLError:
-            self.init(.tls, "TLS failed: \(error)")
+        case is NIOSSLError, is BoringSSLError:
+            self.init(.tls, "TLS failed: \(Self.words(forTLS: "\(error)"))")
         case is NIOSSLExtraError:
             self.init(.tls, "the certificate is for another name")
         default:
             self.init(.reset, "the connection ended")
         }
     }
+
+    // MARK: TLS
+
+    /// The reasons that people meet, in their words; for others those of BoringSSL, without its numbers and the places in its
+    /// files: `[Error: 1 error:1:SSL routines:OPENSSL_internal:UNEXPECTED_MESSAGE at /…/handshake_client.cc:518]`.
+    private static func words(forTLS text: String) -> String {
+        if let match = Self.knownFailures.first(where: { text.contains($0.part) }) { return match.words }
+        guard let reason = text.split(separator: "OPENSSL_internal:").dropFirst().first else {
+            return text.contains("/") ? "it broke off" : text
+        }
+        return reason.prefix { $0 != " " && $0 != "]" }.lowercased().replacing("_", with: " ")
+    }
+
+    private static let knownFailures: [(part: String, words: String)] = [
+        ("CERTIFICATE_VERIFY_FAILED", "its certificate could not be verified"),
+        ("unableToValidateCertificate", "its certificate could not be verified"),
+        ("CERTIFICATE_REQUIRED", "it asks for a certificate of ours"),
+        ("ALERT_UNKNOWN_CA", "it does not trust the authority of our certificate, or got none"),
+        ("ALERT_BAD_CERTIFICATE", "it does not accept our certificate"),
+        ("ALERT_CERTIFICATE_UNKNOWN", "it does not accept our certificate"),
+        ("ALERT_HANDSHAKE_FAILURE", "it found no parameters to agree on"),
+        ("PROTOCOL_VERSION", "it has no version of TLS in common with this end"),
+        ("UNSUPPORTED_PROTOCOL", "it has no version of TLS in common with this end"),
+        ("WRONG_VERSION_NUMBER", "it does not speak TLS there"),
+        ("UNEXPECTED_MESSAGE", "it does not speak TLS there as it should"),
+        ("HTTP_REQUEST", "it speaks plain HTTP there"),
+        ("EOF during handshake", "it ended the connection in the middle of the handshake"),
+        ("uncleanShutdown", "it ended the connection without the close notification of TLS"),
+    ]
 
     /// The status of the handshake that needed the backend (RFC 9110 section 15.6).
     var status: Int {

@@ -94,7 +94,8 @@ struct WebSocketConnector: Sendable {
         configuration.cookies = .none
         if let tls { configuration.tls = tls }
         configuration.connectTo = .host(self.backend.host, port: self.backend.port)
-        configuration.timeouts.total = Duration(limit)
+        // In whole milliseconds: it stands in the words of an error.
+        configuration.timeouts.total = .milliseconds((limit.nanoseconds + 999_999) / 1_000_000)
         configuration.limits.messages = call.messages
         configuration.limits.sendBufferHighMark = call.rules.buffer
         configuration.limits.sendBufferLowMark = call.rules.buffer / 2
