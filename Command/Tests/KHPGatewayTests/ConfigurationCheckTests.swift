@@ -107,6 +107,18 @@ struct ConfigurationCheckTests {
                 + "addresses, and no proxy names any there"
         ),
         Case(
+            "services that nobody reaches",
+            "version: 1\nlisteners: {a: {listen: 127.0.0.1:0}}\n"
+                + "services: {s: {path: /s, type: echo, listeners: []}, t: {path: /t, type: echo}}",
+            "3:49: warning: services.s.listeners: is empty: the service is reached by no listener"
+        ),
+        Case(
+            "redirects to themselves",
+            "version: 1\nlisteners: {a: {listen: 127.0.0.1:0, publicURL: 'ws://gw.example'}}\n"
+                + "services: {r: {path: '/r/*', redirect: 'http://gw.example/r/x'}, o: {path: /o, redirect: 'ws://gw.example/r'}}",
+            "3:40: services.r.redirect: \"http://gw.example/r/x\" is this service itself"
+        ),
+        Case(
             "trust in everybody",
             Self.listener("{listen: 127.0.0.1:0, trust: 0.0.0.0/0}"),
             "3:35: warning: listeners.a.trust: \"0.0.0.0/0\" believes everybody's word about addresses"

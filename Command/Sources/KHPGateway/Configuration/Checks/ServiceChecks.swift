@@ -13,6 +13,13 @@ extension ConfigurationChecks {
             if reading.isWritten("\(key).listeners") {
                 self.names(service.rules.listeners ?? [], "\(key).listeners", "listener", self.listenerNames, &reading)
             }
+            if service.rules.listeners?.isEmpty ?? false {
+                reading.warning(
+                    "\(key).listeners",
+                    "is empty: the service is reached by no listener",
+                    from: ["defaults.listeners"]
+                )
+            }
             self.names(service.realms, "\(key).realm", "realm", self.realmNames, &reading)
             self.kind(service, key, &reading)
             self.chain(service, key, &reading)
@@ -92,8 +99,9 @@ extension ConfigurationChecks {
                 reading.warning("\(key).balance.check", "is used by least-sessions alone", from: ["\(key).balance.by"])
             }
             self.loads(balancer, "\(key).balance", &reading)
-            self.loop(balancer, service, key, &reading)
-        case .redirect, .echo, .broadcast: break
+            self.loop(balancer.members, "balance.members", "balancer", service, &reading)
+        case .redirect(let url): self.loop([url], "redirect", "service", service, &reading)
+        case .echo, .broadcast: break
         }
     }
 
@@ -111,18 +119,24 @@ extension ConfigurationChecks {
     }
 
     /// A client that is sent to where it comes from would come back for ever.
+    /// - Parameters:
+    ///   - targets: ws, wss, http or https URLs that it is sent to.
+    ///   - key: where they stand, within the service.
     private func loop(
-        _ balancer: Configuration.Balancer,
-        _ service: Configuration.Service,
+        _ targets: [String],
         _ key: String,
+        _ kind: String,
+        _ service: Configuration.Service,
         _ reading: inout Reading
     ) {
         let names = self.places.origins(of: service)
-        for member in balancer.members {
-            guard let url = try? WebSocketURL(member), names.contains(url.origin) else { continue }
+        for target in targets {
+            // A client takes http for ws, and https for wss.
+            let asked = target.lowercased().hasPrefix("http") ? "ws\(target.dropFirst(4))" : target
+            guard let url = try? WebSocketURL(asked), names.contains(url.origin) else { continue }
             let isItself = service.path.isPrefix ? url.path.hasPrefix(service.path.path) : url.path == service.path.path
             if isItself {
-                reading.error("\(key).balance.members", "\(member.shown) is this balancer itself")
+                reading.error("services.\(service.name).\(key)", "\(target.shown) is this \(kind) itself")
             }
         }
     }
