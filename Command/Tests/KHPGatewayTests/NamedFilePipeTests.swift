@@ -33,4 +33,26 @@ struct NamedFilePipeTests {
         try pipe.close()
         #expect(try await read == Array("onetwothree".utf8.prefix(most)))
     }
+
+    @Test(
+        "one that nobody has opened for writing yet is waited for, and one that is ended so is empty",
+        arguments: ["late", ""]
+    )
+    func lateWriter(_ text: String) async throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("khp-pipe-\(UUID().uuidString)").path
+        try #require(mkfifo(path, 0o600) == 0)
+        defer { unlink(path) }
+        async let read = offThread {
+            try ConfigurationSurroundings.system(environment: [:]).readFile(path, 100)
+        }
+        // It can be opened for writing while somebody reads, who has found nobody so far.
+        let opened = await Patience.wait { () -> Int32? in
+            let descriptor = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+            return descriptor < 0 ? nil : descriptor
+        }
+        let pipe = FileHandle(fileDescriptor: try #require(opened), closeOnDealloc: true)
+        try pipe.write(contentsOf: Data(text.utf8))
+        try pipe.close()
+        #expect(try await read == Array(text.utf8))
+    }
 }

@@ -29,6 +29,8 @@ extension ConfigurationSurroundings {
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
+        // A pipe that nobody has opened for writing yet is at its end as well.
+        var mayBegin = Self.isPipe(descriptor)
         while bytes.count < maximum {
             let count = chunk.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress, $0.count) }
             guard count >= 0 else {
@@ -37,10 +39,21 @@ extension ConfigurationSurroundings {
                 if number == EINTR || number == EAGAIN && Self.waits(for: descriptor) { continue }
                 throw Self.failure(number)
             }
-            if count == 0 { break }
+            if count == 0 {
+                guard mayBegin else { break }
+                mayBegin = false
+                if Self.waits(for: descriptor) { continue }
+                throw Self.failure(EAGAIN)
+            }
+            mayBegin = false
             bytes += chunk.prefix(min(count, maximum - bytes.count))
         }
         return bytes
+    }
+
+    private static func isPipe(_ descriptor: Int32) -> Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
     }
 
     /// - Returns: `false` where nothing comes for a minute: a reload is not to wait for ever.
