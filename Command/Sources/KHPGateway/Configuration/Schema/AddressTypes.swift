@@ -262,7 +262,11 @@ extension ValueType where Value == GatewayConfiguration.Backend {
 extension ValueType where Value == [UInt8] {
     /// Each character is the byte of its number: `"\x00"` in double quotes is one, and so is `"\xff"`.
     static var bytes: ValueType {
-        ValueType("bytes", refused: ["\u{20AC}"]) { text throws(Wrong) in
+        ValueType("bytes", refused: ["\u{20AC}", #"\xzz"#]) { text throws(Wrong) in
+            // Single quotes, and none, leave an escape as it is.
+            guard !text.contains(#"\x"#) else {
+                throw Wrong(#"has \x as it stands; double quotes make a byte of it, as in "\x00""#)
+            }
             var bytes: [UInt8] = []
             for scalar in text.unicodeScalars {
                 guard let byte = UInt8(exactly: scalar.value) else {
