@@ -121,6 +121,7 @@ struct FailureTests {
         #expect(CommandFailure(any: CocoaError(.fileNoSuchFile)).status.rawValue == 70)
         #expect(CommandFailure(any: CancellationError()).status.rawValue == 130)
         #expect(CommandFailure.interrupted(by: SIGTERM).status.rawValue == 143)
+        #expect(CommandFailure.interrupted(by: SIGTERM).sentence == "interrupted by a signal")
         #expect(OutputLoss.readerLeft.failure == nil)
         #expect(OutputLoss.failed("No space").failure?.status.rawValue == 74)
     }

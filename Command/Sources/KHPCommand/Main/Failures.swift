@@ -18,12 +18,12 @@ extension CommandFailure {
         self.entity = Self.entity(error.response)
     }
 
-    /// A signal that came before there was anything to close.
+    /// A signal that came before there was anything to close. Not every command has connections.
     static func interrupted(by number: Int32) -> CommandFailure {
         CommandFailure(
             number == SIGTERM ? .terminated : .interrupted,
             code: "cancelled",
-            "interrupted by a signal before there was a connection to close"
+            "interrupted by a signal"
         )
     }
 
