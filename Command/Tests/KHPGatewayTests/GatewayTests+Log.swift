@@ -172,6 +172,21 @@ extension GatewayTests {
         }
     }
 
+    @Test("a start says in its log what is worth a warning")
+    func startWarnings() async throws {
+        var materials = GatewayMaterials(BareGateway.configuration(), hash: "1")
+        materials.warnings = ["gateway.yaml:3:1: warning: services.s: has no realm"]
+        try await BareGateway.run(materials) { gateway in
+            let lines = gateway.lines.with(
+                #""event":"config.warning""#,
+                #""level":"warning""#,
+                "services.s: has no realm"
+            )
+            #expect(lines.count == 1)
+            #expect(gateway.lines.with("reload.warning").isEmpty)
+        }
+    }
+
     @Test("a reload says what waits for the next start")
     func waiting() async throws {
         try await BareGateway.run { gateway in

@@ -102,7 +102,7 @@ struct GatewayCommand: SurroundedCommand {
         }
         // Not when the options are validated: those of `ctl` need no file.
         guard let file = self.config else { throw CommandFailure(.usage, code: "usage", Self.noConfiguration) }
-        let loaded = try await self.read(file, surroundings)
+        let (loaded, warnings) = try await self.read(file, surroundings)
         let configuration = loaded.configuration
         if self.check != nil {
             console.report(.result("\(file): \(configuration.summary): good"))
@@ -123,22 +123,30 @@ struct GatewayCommand: SurroundedCommand {
             materials.warnings = reading.warnings.map(\.description)
             return .good(materials)
         }
-        try await running.run(GatewayMaterials(loaded))
+        var materials = GatewayMaterials(loaded)
+        materials.warnings = warnings
+        try await running.run(materials)
     }
 
-    /// Tells every finding on standard error.
-    private func read(_ file: String, _ surroundings: Surroundings) async throws -> LoadedConfiguration {
+    /// Tells every finding on standard error; but a gateway that starts has its warnings in the log, whose format counts there.
+    /// - Returns: the configuration, and its warnings.
+    private func read(
+        _ file: String,
+        _ surroundings: Surroundings
+    ) async throws -> (loaded: LoadedConfiguration, warnings: [String]) {
         var reading = GatewayFile.read(file, .system(environment: surroundings.environment))
         if self.check == .connect { reading.findings += await ConnectCheck.run(reading) }
-        for finding in reading.findings {
+        let isGood = reading.loaded != nil && reading.errors.isEmpty && (!self.strict || reading.warnings.isEmpty)
+        let isLogged = isGood && self.check == nil && !self.printConfig
+        for finding in isLogged ? [] : reading.findings {
             surroundings.console.report(.note(TerminalText.escaped(finding.description)))
         }
         let counts = [(reading.errors.count, "error"), (reading.warnings.count, "warning")].filter { $0.0 > 0 }
-        guard let loaded = reading.loaded, reading.errors.isEmpty, !self.strict || reading.warnings.isEmpty else {
+        guard let loaded = reading.loaded, isGood else {
             let words = counts.map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }.joined(separator: " and ")
             throw CommandFailure(.usage, code: "invalid-configuration", "\(TerminalText.escaped(file)) has \(words)")
         }
-        return loaded
+        return (loaded, reading.warnings.map(\.description))
     }
 }
 

@@ -96,6 +96,9 @@ package actor Gateway {
     /// - Throws: ``Failure``.
     package func start() async throws(Failure) -> [Listening] {
         let configuration = self.materials.configuration
+        for warning in self.materials.warnings {
+            self.log.write(.warning, "config.warning", warning, [("warning", .string(warning))])
+        }
         self.pools = try self.makePools(self.materials)
         do {
             self.services = try self.makeServices(self.materials, pools: self.pools)
