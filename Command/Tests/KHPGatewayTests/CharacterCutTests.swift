@@ -71,7 +71,7 @@ struct OutgoingFramesTests {
                 ["b 61 f0 90", "b 80", "b 80", "t 61"]
             ),
             ([.backend([0xE2]), .backend([0x82]), .client(.text), .backend([0xAC])], ["b e2", "b 82", "b ac"]),
-            // What looked like the beginning of a character was none.
+            // A byte that looked like the beginning of a character.
             ([.backend([0xC3]), .client(.text), .backend([0x61])], ["b c3", "t 61"]),
             ([.backend([0xFF, 0x80]), .client(.text), .backend([0x61])], ["b ff 80", "t 61"]),
             // The client changes its mind again.
