@@ -87,7 +87,9 @@ package struct FrameLink {
             code = .abnormal
         }
         var error = failure
-        if failure == nil, !isClean, wasOpen, !abilities.contains(.plainEnds) {
+        // Where the end of the stream is no failure, a peer that answers nothing in time still is.
+        let mayEnd = abilities.contains(.plainEnds) && !self.closing.isOverdue
+        if failure == nil, !isClean, wasOpen, !mayEnd {
             error = WebSocketError(
                 .closed,
                 "The connection ended before the closing handshake was complete.",

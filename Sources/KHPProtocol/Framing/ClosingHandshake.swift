@@ -85,6 +85,8 @@ package struct ClosingHandshake: Sendable {
     private(set) var isLocal = false
     /// True when this end began to close in good order, and did not fail the connection.
     private var hasClosed = false
+    /// True when this end has waited for the peer's close frame in vain, for all of the time that it has.
+    private(set) var isOverdue = false
 
     /// When to call `deadlineReached`; `nil` while nothing is awaited.
     package private(set) var deadline: NIODeadline?
@@ -188,6 +190,7 @@ package struct ClosingHandshake: Sendable {
     /// `deadline` has come.
     package mutating func deadlineReached(now: NIODeadline) -> Action {
         guard let deadline, now >= deadline, self.state != .over else { return .none }
+        self.isOverdue = self.state == .closing
         return self.over()
     }
 

@@ -42,6 +42,19 @@ struct ClosingSeamTests {
         }
     }
 
+    @Test("a closing frame is answered by the end of the stream (H69-8), and not by silence")
+    func hixieUnanswered() throws {
+        for isLate in [true, false] {
+            var open = try OpenConnection(.server, dialect: .hixie76)
+            open.connection.close(code: .normalClosure, reason: "", now: open.now)
+            open.run()
+            if isLate { open.advance(by: .seconds(10)) } else { open.endInput() }
+            let closed = try #require(open.closed)
+            #expect(!closed.clean)
+            #expect((closed.error?.code == .closed) == isLate, "\(String(describing: closed.error))")
+        }
+    }
+
     @Test("an empty frame of an unknown type leaves nothing unfinished (W10-8)")
     func emptyUnknownFrame() throws {
         var reader = FrameCodec(.whatwg2010, role: .client)
