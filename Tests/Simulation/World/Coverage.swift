@@ -119,6 +119,7 @@ struct Coverage: Sendable {
         ServerDecisions.DecisionState.allCases.map(\.rawValue),
         DecisionEvent.allCases.map(\.rawValue)
     )
+    private var repeats = Table("given twice", Repeated.allCases.map(\.rawValue), ["nothing"])
     private var pauses = Table("keep-alive, reading is paused", KeepAlive.State.allCases.map(\.rawValue), ["deadline"])
     private var hops = Table("hop", Self.hopKinds.map { "\($0)" }, ["opening", "extended"])
     private var status = Table("status", StatusAction.allCases.map(\.rawValue), ["client"])
@@ -133,8 +134,8 @@ struct Coverage: Sendable {
     private var tables: [Table] {
         self.stages + self.machines + self.machinesFaults
             + [
-                self.dialogue, self.dialogueFaults, self.decisions, self.pauses, self.hops, self.status, self.cuts,
-                self.statuses,
+                self.dialogue, self.dialogueFaults, self.decisions, self.repeats, self.pauses, self.hops, self.status,
+                self.cuts, self.statuses,
             ]
             + self.extensions + self.extensionFaults + [self.connects]
     }
@@ -242,13 +243,30 @@ struct Coverage: Sendable {
         self.dialogue.visit(isNew ? 0 : 1, event.rawValue)
     }
 
-    enum DecisionEvent: String, CaseIterable { case opening, plain, extended, reply }
+    /// Requests and the reply, and the ends of a connection's decisions: an ordinary request is refused, the socket opens, the
+    /// connection has gone.
+    enum DecisionEvent: String, CaseIterable { case opening, plain, extended, reply, refusal, opened, gone }
 
     mutating func visit(_ state: ServerDecisions.DecisionState, _ event: DecisionEvent) {
         self.decisions.visit(
             Self.place(state, in: ServerDecisions.DecisionState.allCases),
             Self.place(event, in: DecisionEvent.allCases)
         )
+    }
+
+    /// Answers of an application's that are given a second time, which changes nothing.
+    enum Repeated: String, CaseIterable {
+        case accepted = "an opening request is accepted"
+        case refused = "it is refused"
+        case page = "an ordinary request is refused"
+        case completed = "an extended request is completed"
+        case answered = "it has any other answer"
+        case replayed = "a login for the opening"
+        case loggedIn = "a login inside"
+    }
+
+    mutating func visit(_ repeated: Repeated) {
+        self.repeats.visit(Self.place(repeated, in: Repeated.allCases), 0)
     }
 
     mutating func visit(_ outcome: HopOutcome) {
@@ -287,6 +305,7 @@ struct Coverage: Sendable {
         self.dialogue.add(other.dialogue)
         self.dialogueFaults.add(other.dialogueFaults)
         self.decisions.add(other.decisions)
+        self.repeats.add(other.repeats)
         self.pauses.add(other.pauses)
         self.hops.add(other.hops)
         self.status.add(other.status)

@@ -134,8 +134,14 @@ extension World {
         try self.checkSecrecy(of: "\(second)", "the server's end")
         guard self.client.opened != nil, self.server.opened != nil else { return }
         let hasCodes = self.scenario.dialect == .rfc6455
-        for (side, info) in [(self.client, first), (self.server, second)] where hasCodes && !info.clean {
-            guard info.error == nil else { continue }
+        for (side, info) in [(self.client, first), (self.server, second)] {
+            if side.isLost, info.clean {
+                throw Violation(.errorTold, "the \(side.role) ends clean, whose transport has failed")
+            }
+            guard !info.clean, info.error == nil else { continue }
+            // In hixie-76 many peers end the stream without a word, which is not clean and no failure (H69-8).
+            let hasEnded = side.hasGone || self[wireTo: side.role].endIsDelivered
+            if hasEnded, self.scenario.dialect == .hixie76 { continue }
             throw Violation(.errorTold, "the \(side.role) ends without both close frames, and no error says so")
         }
         let isOrdinary = self.scenario.shortWait == .none && self.scenario.messageLimit > 200_000 && hasCodes

@@ -34,6 +34,10 @@ final class Side {
     /// Writes that never leave.
     var neverDrains = false
     var isBacklogged = false
+    /// Set when its transport has failed while its socket was open.
+    var isLost = false
+    /// Set when its transport has gone.
+    private(set) var hasGone = false
     /// Set when this side's application has called `close`.
     var hasCalledClose = false
     /// Texts that observers have been told since they were looked at last.
@@ -416,6 +420,7 @@ final class Side {
     /// The transport is gone: acts as the handler does then.
     func transportEnded(_ now: NIODeadline) {
         guard self.closed == nil else { return }
+        self.hasGone = true
         self.connection.transportEnded(now: now)
         self.drive(now, bytes: self.connection.bufferedBytes)
         if self.closed == nil { self.closed = self.connection.abandoned(now: now) }

@@ -151,13 +151,19 @@ enum Unreachable {
             Entry(
                 "server's decisions",
                 ["reading"],
-                ["extended", "reply"],
+                ["extended", "reply", "refusal"],
                 "a bug of our own: DecisionBugTests has each of these"
             ),
-            Entry("server's decisions", ["asking"], ["opening", "plain", "extended"], "the same"),
-            Entry("server's decisions", ["answeringPlain"], [], "the same"),
-            Entry("server's decisions", ["accepted"], ["opening", "plain", "reply"], "the same"),
+            Entry("server's decisions", ["asking"], ["opening", "plain", "extended", "refusal"], "the same"),
+            Entry("server's decisions", ["answeringPlain"], ["opening", "plain", "extended", "reply"], "the same"),
+            Entry("server's decisions", ["accepted"], ["opening", "plain", "reply", "refusal"], "the same"),
             Entry("server's decisions", ["over"], ["opening", "plain", "extended"], "the same"),
+            Entry(
+                "server's decisions",
+                ["reading", "asking", "answeringPlain", "over"],
+                ["opened"],
+                "no socket opens without the acceptance of its request"
+            ),
             Entry("hop", ["balancer"], ["opening"], "balancers speak in frames"),
             Entry("client's extensions, faults", [], Self.asked, "nobody is asked any more"),
             Entry("server's extensions, faults", [], Self.asked, "nobody is asked any more"),

@@ -72,11 +72,13 @@ extension World {
     func consult() throws(Violation) -> Bool {
         let side = self.server
         if side.isOver {
+            self.visit(.gone)
             self.asked.decisions.ended()
             return false
         }
         if side.opened != nil, !self.asked.isOpen {
             self.asked.isOpen = true
+            self.visit(.opened)
             if self.asked.decisions.opened(on: &side.connection) != nil { self.noteSession() }
         }
         let hasRoom = self.scenario.hasRoom
@@ -179,7 +181,14 @@ extension World {
         try self.follow(next, of: question)
         try self.after(.server)
         guard !self.asked.waits, self.endpoint.repeats else { return }
-        try self.repeats(.server, event) { side in
+        let completes = response.completes ? Coverage.Repeated.completed : .answered
+        let repeated: Coverage.Repeated =
+            switch event {
+            case .answer: completes
+            case .accept: .accepted
+            default: .refused
+            }
+        try self.repeats(.server, event, repeated) { side in
             switch event {
             case .answer: side.connection.answerExtended(response, principal: nil, now: self.now)
             case .accept: side.connection.acceptOpening(EndpointPlan(), response: response, now: self.now)
@@ -189,15 +198,22 @@ extension World {
     }
 
     private func refusePlain() throws(Violation) {
+        self.visit(.refusal)
         try self.act(.server, .refuse) { side in
             self.asked.decisions.refusePlain(on: &side.connection, now: self.now)
         }
         guard self.endpoint.repeats else { return }
-        try self.repeats(.server, .refuse) { $0.connection.refuseOpening(.notFound(), now: self.now) }
+        try self.repeats(.server, .refuse, .page) { $0.connection.refuseOpening(.notFound(), now: self.now) }
     }
 
     /// An answer comes a second time, which changes nothing.
-    private func repeats(_ role: Role, _ event: Event, _ body: (Side) -> Void) throws(Violation) {
+    private func repeats(
+        _ role: Role,
+        _ event: Event,
+        _ repeated: Coverage.Repeated,
+        _ body: (Side) -> Void
+    ) throws(Violation) {
+        self.coverage.visit(repeated)
         let before = self[role].standing
         try self.act(role, event, body)
         guard self[role].standing != before else { return }
@@ -207,7 +223,8 @@ extension World {
     /// An answer of the application's; one that says everything twice says it again.
     func say(_ role: Role, _ event: Event, _ body: (Side) -> Void) throws(Violation) {
         try self.act(role, event, body)
-        if self.endpoint.repeats { try self.repeats(role, event, body) }
+        guard self.endpoint.repeats else { return }
+        try self.repeats(role, event, event == .replay ? .replayed : .loggedIn, body)
     }
 
     private func response(_ status: Int) -> HandshakeResponse {

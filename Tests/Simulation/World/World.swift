@@ -329,6 +329,7 @@ final class World {
     }
 
     func reset(_ role: Role) throws(Violation) {
+        if self[role].connection.stageName == .open { self[role].isLost = true }
         try self.act(role, .reset) { side in
             side.connection.transportFailed(WebSocketError(.connectFailed, "The connection failed."), now: self.now)
             side.drive(self.now, bytes: side.connection.bufferedBytes)
