@@ -1,5 +1,4 @@
-// Each cell of the table in HTTPHandler's header but those of deadlines, which are of the clock: the phase behind the event,
-// and the status that was written.
+// Each cell of the table in HTTPHandler's header: the phase behind the event, and the status that was written.
 
 import KHPProtocol
 import NIOCore
@@ -10,7 +9,7 @@ import Testing
 @testable import KHPServer
 
 @Suite("Each cell of the table of ordinary HTTP") struct HTTPHandlerCellsTests {
-    private enum Event: CaseIterable { case bytes, end, drain }
+    private enum Event: CaseIterable { case bytes, end, drain, deadline }
 
     private static let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     private static let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
@@ -31,6 +30,9 @@ import Testing
             try http.receive(Self.post)
             // The application waits for it.
             _ = http.handler.nextContent(of: try http.exchange())
+        case "half-closed":
+            try http.receive(Self.get)
+            http.channel.endInput()
         case "skipping": try http.receive(Self.post)
         case "leaving":
             http.channel.isWritable = false
@@ -53,6 +55,12 @@ import Testing
         case .bytes: try? http.receive(http.phase == "waiting" ? Self.get : "abcdef")
         case .end: http.channel.endInput()
         case .drain: http.handler.goAway()
+        // The times are of the clock, so they end now instead.
+        case .deadline:
+            for kind in HTTPDeadlines.Kind.allCases where http.handler.deadlines.has(kind) {
+                http.handler.deadlines.begin(kind, .now())
+            }
+            if let alarm = http.handler.alarm { http.loop.advanceTime(to: alarm.time) }
         }
     }
 
@@ -66,16 +74,17 @@ import Testing
         }
     }
 
-    /// The outcomes of bytes, the end of the client's, and a drain.
+    /// The outcomes of bytes, the end of the client's, a drain, and the deadline, where one is set.
     private static let rows: [(phase: String, outcomes: [Outcome])] = [
-        ("waiting", [Outcome("waiting", "200"), Outcome("over"), Outcome("ending")]),
-        ("inside a head", [Outcome("over", "400"), Outcome("over"), Outcome("ending")]),
-        ("exchanging", [Outcome("exchanging"), Outcome("exchanging"), Outcome("exchanging")]),
-        ("with content", [Outcome("exchanging"), Outcome("exchanging"), Outcome("exchanging")]),
-        ("skipping", [Outcome("waiting"), Outcome("over"), Outcome("ending")]),
-        ("leaving", [Outcome("leaving"), Outcome("leaving"), Outcome("ending")]),
-        ("ending", [Outcome("ending"), Outcome("ending"), Outcome("ending")]),
-        ("over", [Outcome("over"), Outcome("over"), Outcome("over")]),
+        ("waiting", [Outcome("waiting", "200"), Outcome("over"), Outcome("ending"), Outcome("ending")]),
+        ("inside a head", [Outcome("over", "400"), Outcome("over"), Outcome("ending"), Outcome("ending", "408")]),
+        ("exchanging", [Outcome("exchanging"), Outcome("exchanging"), Outcome("exchanging"), Outcome("exchanging")]),
+        ("with content", [Outcome("exchanging"), Outcome("exchanging"), Outcome("exchanging"), Outcome("exchanging")]),
+        ("half-closed", [Outcome("exchanging"), Outcome("exchanging"), Outcome("exchanging"), Outcome("over")]),
+        ("skipping", [Outcome("waiting"), Outcome("over"), Outcome("ending"), Outcome("ending")]),
+        ("leaving", [Outcome("leaving"), Outcome("leaving"), Outcome("ending"), Outcome("over")]),
+        ("ending", [Outcome("ending"), Outcome("ending"), Outcome("ending"), Outcome("over")]),
+        ("over", [Outcome("over"), Outcome("over"), Outcome("over"), Outcome("over")]),
     ]
 
     @Test("each event in each phase")
@@ -86,6 +95,10 @@ import Testing
                 let before = String(row.phase.split(separator: " ")[0])
                 if ["waiting", "exchanging", "skipping", "leaving", "ending", "over"].contains(before) {
                     #expect(http.phase == before, "the way to \(row.phase)")
+                }
+                if event == .deadline {
+                    let isBound = !["exchanging", "over"].contains(row.phase)
+                    #expect((http.handler.deadlines.next != nil) == isBound, "\(row.phase)")
                 }
                 try Self.apply(event, to: http)
                 let written = (try? http.written()) ?? ""

@@ -1,5 +1,6 @@
 // Each machine whose header has a table of states and events is visited cell by cell: by the runs of the simulation, or by a
-// test of its own. A new table fails here until one of the two has it.
+// test of its own. So is each whose states have a name in the sources, table or not. A new one fails here until one of the
+// two has it.
 
 import Foundation
 import Testing
@@ -37,32 +38,73 @@ struct MachineTablesTests {
         "HTTP/HTTPHandler.swift": ("KHPServerTests/HTTP/HTTPHandlerCellsTests.swift", "func everyCell()"),
     ]
 
-    private static func tabled() throws -> [String] {
+    /// Types with states and without a table: the places of a reader in a grammar, and machines of few words.
+    private static let named = [
+        "Framing/ClosingHandshake.swift": ("KHPProtocolTests/Framing/ClosingHandshakeTests.swift", "func everyCell("),
+        "Server/OrdinaryRequests.swift": ("KHPProtocolTests/Server/OrdinaryCellsTests.swift", "func bytes()"),
+        "Server/OrdinaryResponse.swift": ("KHPProtocolTests/Server/OrdinaryCellsTests.swift", "func responses()"),
+        "HTTP/HTTPWait.swift": ("KHPServerTests/HTTP/ServedHTTPTests.swift", "HTTPWait<Int>()"),
+        "Grammar/HeadScanner.swift": (
+            "KHPProtocolTests/Opening/OpeningServerTests.swift", "func everyCutGivesTheSameRequest()"
+        ),
+        "Hixie/HixieFrameReader.swift": (
+            "KHPProtocolTests/Framing/DialectFrameTests.swift", "func readsAlikeAtEveryCut("
+        ),
+        "WHATWG/WHATWGFrameReader.swift": (
+            "KHPProtocolTests/Framing/DialectFrameTests.swift", "func readsAlikeAtEveryCut("
+        ),
+        "Opening/HixieResponse.swift": (
+            "KHPProtocolTests/Opening/DialectOpeningClientTests.swift", "HixieResponse.Reader("
+        ),
+    ]
+
+    /// States of something else than a machine: of a connection as other types have them, the place of an error, and the
+    /// scripts of peers in tests.
+    private static let others = [
+        "Connection/Stage.swift", "Connection/StageName.swift", "Words/WebSocketError.swift",
+        "KHPWebSocket/WebSocketState.swift", "Peers/ScriptedKaazingClient.swift", "Peers/ScriptedKaazingGateway.swift",
+    ]
+
+    /// The files of the library whose text has this in it, by folder and name.
+    private static func files(_ isAmong: (String) -> Bool) throws -> [String] {
         let sources = SimulationTests.root.appendingPathComponent("Sources")
         let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
-        var tabled: [String] = []
+        var found: [String] = []
         for case let file as URL in files where file.pathExtension == "swift" {
-            let text = try String(contentsOf: file, encoding: .utf8)
-            guard text.contains("States × events") else { continue }
-            tabled.append(file.pathComponents.suffix(2).joined(separator: "/"))
+            guard isAmong(try String(contentsOf: file, encoding: .utf8)) else { continue }
+            found.append(file.pathComponents.suffix(2).joined(separator: "/"))
         }
-        return tabled
+        return found
+    }
+
+    private static func expectTests(_ walks: [String: (String, String)]) throws {
+        for (file, walk) in walks {
+            let test = SimulationTests.root.appendingPathComponent("Tests/\(walk.0)")
+            let text = try String(contentsOf: test, encoding: .utf8)
+            #expect(text.contains(walk.1), "\(file)")
+            #expect(text.contains("@Test"), "\(file)")
+        }
     }
 
     @Test("each is simulated, or walked through by a test")
     func all() throws {
-        let tabled = try Self.tabled()
+        let tabled = try Self.files { $0.contains("States × events") }
         #expect(Set(tabled) == Set(Self.simulated.keys).union(Self.elsewhere.keys))
         #expect(tabled.count == Self.simulated.count + Self.elsewhere.count)
         let cells = Coverage().cells.map(\.name)
         for (file, table) in Self.simulated {
             #expect(cells.contains { $0.hasPrefix("\(table): ") }, "\(file)")
         }
-        for (file, walk) in Self.elsewhere {
-            let test = SimulationTests.root.appendingPathComponent("Tests/\(walk.0)")
-            let text = try String(contentsOf: test, encoding: .utf8)
-            #expect(text.contains(walk.1), "\(file)")
-            #expect(text.contains("@Test"), "\(file)")
-        }
+        try Self.expectTests(Self.elsewhere)
+    }
+
+    @Test("a type with named states is one of these, or has a test of its own, or is no machine")
+    func states() throws {
+        let pattern = #/\benum (?:\w*State|Stage|Phase)(?:Name)?\b[^\n]*\{/#
+        let files = try Set(Self.files { $0.firstMatch(of: pattern) != nil })
+        let known = Set(Self.simulated.keys).union(Self.elsewhere.keys).union(Self.named.keys).union(Self.others)
+        #expect(files.subtracting(known) == [])
+        #expect(Set(Self.named.keys).union(Self.others).subtracting(files) == [])
+        try Self.expectTests(Self.named)
     }
 }
