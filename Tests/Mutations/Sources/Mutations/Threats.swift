@@ -9,6 +9,8 @@ package struct Threats {
         var threat: String
         var keptIn: [String]
         var tests: Set<String>
+        /// Of ``TranscriptTests`` these alone are the row's.
+        var transcripts: Set<String>
     }
 
     let rows: [Row]
@@ -23,12 +25,14 @@ package struct Threats {
             let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
             guard cells.count == 5, cells[0].wholeMatch(of: /[A-I][0-9]+/) != nil else { return nil }
             var tests = Set(cells[4].matches(of: /`([A-Za-z0-9]+Tests)`/).map { String($0.1) })
-            if cells[4].contains(".khp`") { tests.insert("TranscriptTests") }
+            let transcripts = Set(cells[4].matches(of: /`([A-Za-z0-9-]+\.khp)`/).map { String($0.1) })
+            if !transcripts.isEmpty { tests.insert("TranscriptTests") }
             return Row(
                 id: cells[0],
                 threat: cells[1],
                 keptIn: cells[3].matches(of: /`([A-Za-z0-9\/.]+)`/).map { String($0.1) },
-                tests: tests
+                tests: tests,
+                transcripts: transcripts
             )
         }
         self.guards = Dictionary(grouping: try GuardTable(root: root).lines, by: \.threat)
@@ -110,7 +114,7 @@ package struct Threats {
             guard !row.tests.isEmpty, only.isEmpty || only.contains(row.id) else { continue }
             var shown: String?
             for mutant in self.candidates(row.id, among: mutants).prefix(Self.tries) {
-                let verdict = try trial.verdict(on: mutant, only: row.tests)
+                let verdict = try trial.verdict(on: mutant, only: row.tests, transcripts: row.transcripts)
                 guard verdict.isNoticed else { continue }
                 shown =
                     "| threat \(row.id) | `\(mutant.id)` | \(Report.code(mutant.before)) → \(Report.code(mutant.after)) |"

@@ -42,8 +42,14 @@ package struct Trial {
     private static let share = 2.0
 
     /// Tries a mutant against the suites that come by it, the narrowest and the quickest first.
-    /// - Parameter only: names of suites, where others shall not count.
-    package func verdict(on mutant: Mutant, only: Set<String>? = nil) throws -> Verdict {
+    /// - Parameters:
+    ///   - only: names of suites, where others shall not count.
+    ///   - transcripts: of the suite that plays them all, the ones that count; all of them where there are none.
+    package func verdict(
+        on mutant: Mutant,
+        only: Set<String>? = nil,
+        transcripts: Set<String> = []
+    ) throws -> Verdict {
         let began = Date()
         func verdict(_ outcome: Verdict.Outcome, _ by: String) -> Verdict {
             Verdict(id: mutant.id, outcome: outcome, by: by, seconds: Date().timeIntervalSince(began))
@@ -68,7 +74,8 @@ package struct Trial {
                 tried += 1
             }
             spent += seconds
-            switch try self.run(batch, mutant, seconds) {
+            let counted = batch[0].shortName == "TranscriptTests" ? transcripts : []
+            switch try self.run(batch, mutant, seconds, counted) {
             case .green: continue
             case .red(let test): return verdict(.killed, test)
             case .late: return verdict(.hung, batch.map(\.shortName).joined(separator: ", "))
@@ -83,8 +90,18 @@ package struct Trial {
         case red(String)
     }
 
-    private func run(_ batch: [Suite], _ mutant: Mutant, _ seconds: Double) throws -> Colour {
-        let first = try TestProcess.run(batch, mutant: mutant.number, limit: 15 + 8 * seconds)
+    private func run(
+        _ batch: [Suite],
+        _ mutant: Mutant,
+        _ seconds: Double,
+        _ transcripts: Set<String>
+    ) throws -> Colour {
+        let first = try TestProcess.run(
+            batch,
+            mutant: mutant.number,
+            limit: 15 + 8 * seconds,
+            transcripts: transcripts
+        )
         switch first {
         case .passed: return .green
         case .failed(let test):
@@ -111,14 +128,17 @@ package enum TestProcess {
         case late
     }
 
+    /// - Parameter transcripts: the ones that may turn a suite of transcripts red; any where there are none.
     package static func run(
         _ suites: [Suite],
         mutant: Int,
         limit: Double,
+        transcripts: Set<String> = [],
         reached: URL? = nil
     ) throws -> Outcome {
         var red: String?
         var latest = ""
+        var hasOthers = false
         var environment = [
             "KHP_MUTANT": "\(mutant)", "NO_COLOR": "1", "SWIFT_BACKTRACE": "enable=no", "KHP_TEST_PATIENCE": "2",
         ]
@@ -132,18 +152,47 @@ package enum TestProcess {
             if line.hasSuffix(" started."), let range = line.range(of: " Test ") {
                 latest = String(line[range.upperBound...].dropLast(" started.".count))
             }
-            if let range = line.range(of: " recorded an issue"), let name = line.range(of: "✘ Test ") {
-                let place = line.firstMatch(of: /at ([A-Za-z0-9+_]+)\.swift:[0-9]+/).map { "\($0.1): " } ?? ""
-                red = place + line[name.upperBound..<range.lowerBound]
+            switch Self.issue(in: line, transcripts: transcripts) {
+            case .none: return true
+            case .another:
+                hasOthers = true
+                return true
+            case .of(let test):
+                red = test
                 return reached != nil
             }
-            return true
         }
         if let red { return .failed(red) }
         guard let status else { return .late }
-        if status == 0 { return .passed }
+        // An exit, not a signal: the tests ran to their end.
+        if status == 0 || hasOthers && status == 1 { return .passed }
+        if !transcripts.isEmpty, Self.transcript(in: latest, among: transcripts) == nil { return .passed }
         return .failed(
             "\(suites.count == 1 ? suites[0].shortName + ": " : "")\(latest) (the process stopped, \(status))"
         )
+    }
+
+    /// The issue that a line of the output tells of.
+    enum Issue: Equatable {
+        case none
+        /// Of a transcript that does not count.
+        case another
+        /// Of a test, with its place in the sources, and the transcript where these are told apart.
+        case of(String)
+    }
+
+    static func issue(in line: String, transcripts: Set<String>) -> Issue {
+        guard let range = line.range(of: " recorded an issue"), let name = line.range(of: "✘ Test ") else {
+            return .none
+        }
+        let place = line.firstMatch(of: /at ([A-Za-z0-9+_]+)\.swift:[0-9]+/).map { "\($0.1): " } ?? ""
+        let test = place + line[name.upperBound..<range.lowerBound]
+        guard !transcripts.isEmpty else { return .of(test) }
+        return Self.transcript(in: line, among: transcripts).map { .of("\(test), \($0)") } ?? .another
+    }
+
+    /// The transcript that is a test's argument in this line.
+    private static func transcript(in line: String, among transcripts: Set<String>) -> String? {
+        transcripts.first { line.contains("→ \($0) against ") }
     }
 }
