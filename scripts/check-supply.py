@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the packages that users resolve against Specs/dependencies.md (threat H12). It builds nothing and asks no network.
+"""Holds the packages that users resolve against Specs/dependencies.md (threat H8). It builds nothing and asks no network.
 
     check-supply.py                      the library and the command, as the builds before have resolved them
     check-supply.py --sbom library       the same, then what the library resolves as CycloneDX 1.6 on standard output;

@@ -36,7 +36,7 @@ extension ServerState {
         port: SharedPort? = nil
     ) -> Bool {
         if let entrance, let proxies = entrance.proxies, !proxies.contains(channel.remoteAddress) {
-            // Threat H8
+            // Threat H12
             self.refuse(channel, at: entrance, "connection refused: it is from no trusted proxy", isTrusted: false)
             return false
         }

@@ -9,7 +9,7 @@ import Testing
 @testable import KHPServer
 @testable import KHPWebSocket
 
-@Suite("Places for the clients that proxies name (threat H8)") struct NamedClientTests {
+@Suite("Places for the clients that proxies name (threat H12)") struct NamedClientTests {
     private static let client = "203.0.113.9"
     /// Another proxy, which names its own clients with their requests.
     private static let other = "10.0.0.1"
