@@ -6,7 +6,7 @@ enum Bound {
     /// The memory of a connection among many, as a multiple of one among few.
     static let memory = 1.2
     /// Its processor time. Among many its state is not in the processor's cache.
-    static let processorTime = 1.75
+    static let processorTime = 1.5
     /// The p99 of good connections beside a flood, as a multiple of theirs alone.
     static let p99 = 2.0
     /// Bytes that a server may grow by in a flood: twice what as many open connections as it holds take.
