@@ -21,7 +21,7 @@ struct StreamIdentityTests {
         Identity(testDescription: "right", letIn: ["localhost"]) { try $0.issue("DNS:localhost") },
         Identity(testDescription: "another name") { try $0.issue("DNS:other.example") },
         Identity(testDescription: "a wildcard for everything") { try $0.issue("DNS:*") },
-        Identity(testDescription: "the address that is dialled", letIn: ["127.0.0.1"]) {
+        Identity(testDescription: "the address that is dialled", letIn: ["127.0.0.1", "[::1]"]) {
             try $0.issue("IP:127.0.0.1,IP:0:0:0:0:0:0:0:1")
         },
         Identity(testDescription: "the address as a name") { try $0.issue("DNS:127.0.0.1") },
@@ -44,12 +44,13 @@ struct StreamIdentityTests {
         }
     }
 
-    private static let cells = ["localhost", "127.0.0.1"].flatMap { host in
-        [
-            Cell(host: host), Cell(host: host, isThroughProxy: true), Cell(host: host, isRedirected: true),
-            Cell(host: host, isThroughProxy: true, isRedirected: true),
-        ]
-    }
+    private static let cells =
+        ["localhost", "127.0.0.1"].flatMap { host in
+            [
+                Cell(host: host), Cell(host: host, isThroughProxy: true), Cell(host: host, isRedirected: true),
+                Cell(host: host, isThroughProxy: true, isRedirected: true),
+            ]
+        } + [Cell(host: "[::1]"), Cell(host: "[::1]", isRedirected: true)]
 
     private static func tls(_ issued: CertificateAuthority.Issued) -> TLSConfiguration {
         TLSConfiguration.makeServerConfiguration(certificateChain: issued.chain, privateKey: issued.key)
@@ -65,6 +66,8 @@ struct StreamIdentityTests {
         let issued = try identity.issue(authority)
         let right = try authority.issue("DNS:localhost")
         try await withHTTP2Server {
+            // Of both families.
+            $0.address = .hostname("::", port: 0)
             $0.tls = Self.tls(issued)
         } endpoints: {
             Endpoint("/here") { try await $0.send("here") }
@@ -76,7 +79,8 @@ struct StreamIdentityTests {
                 Endpoint(
                     "/away/{host}",
                     respond: { request in
-                        .redirect(to: "wss://\(request.parameters["host"] ?? ""):\(port)/here")
+                        let host = request.parameters["host"] ?? ""
+                        return .redirect(to: "wss://\(host == "ipv6" ? "[::1]" : host):\(port)/here")
                     }
                 )
             } body: { first in
@@ -95,7 +99,7 @@ struct StreamIdentityTests {
                         let there = "wss://\(cell.host):\(port)/here"
                         try await Self.check(
                             client,
-                            cell.isRedirected ? "\(first)/away/\(cell.host)" : there,
+                            cell.isRedirected ? "\(first)/away/\(cell.host == "[::1]" ? "ipv6" : cell.host)" : there,
                             isLetIn: identity.letIn.contains(cell.host),
                             "\(cell)"
                         )
