@@ -34,7 +34,7 @@ final class Side {
     /// Writes that never leave.
     var neverDrains = false
     var isBacklogged = false
-    /// Set when its transport has failed while its socket was open.
+    /// Set when its transport has failed while its socket was open, and nothing of the peer's was unread.
     var isLost = false
     /// Set when its transport has gone.
     private(set) var hasGone = false

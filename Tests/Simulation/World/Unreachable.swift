@@ -160,9 +160,9 @@ enum Unreachable {
             Entry("server's decisions", ["over"], ["opening", "plain", "extended"], "the same"),
             Entry(
                 "server's decisions",
-                ["reading", "asking", "answeringPlain", "over"],
+                ["reading", "answeringPlain", "over"],
                 ["opened"],
-                "no socket opens without the acceptance of its request"
+                "no socket opens before anybody has looked at its request"
             ),
             Entry("hop", ["balancer"], ["opening"], "balancers speak in frames"),
             Entry("client's extensions, faults", [], Self.asked, "nobody is asked any more"),

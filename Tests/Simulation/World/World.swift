@@ -329,7 +329,9 @@ final class World {
     }
 
     func reset(_ role: Role) throws(Violation) {
-        if self[role].connection.stageName == .open { self[role].isLost = true }
+        // The peer's close frame may lie unread, and count.
+        let side = self[role]
+        if side.connection.stageName == .open, !side.isPaused, side.connection.bufferedBytes == 0 { side.isLost = true }
         try self.act(role, .reset) { side in
             side.connection.transportFailed(WebSocketError(.connectFailed, "The connection failed."), now: self.now)
             side.drive(self.now, bytes: side.connection.bufferedBytes)
