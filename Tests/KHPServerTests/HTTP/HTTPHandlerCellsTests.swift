@@ -60,7 +60,8 @@ import Testing
             for kind in HTTPDeadlines.Kind.allCases where http.handler.deadlines.has(kind) {
                 http.handler.deadlines.begin(kind, .now())
             }
-            if let alarm = http.handler.alarm { http.loop.advanceTime(to: alarm.time) }
+            http.handler.settle()
+            http.loop.advanceTime(to: .now())
         }
     }
 
