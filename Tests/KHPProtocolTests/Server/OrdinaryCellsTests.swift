@@ -95,7 +95,7 @@ struct OrdinaryCellsTests {
             var requests = try Self.requests(state)
             let taken = Self.receive(text, &requests)
             #expect(taken == steps, "\(state) × \(text)")
-            // Bytes behind a request that is whole are looked at once it has its response.
+            // The bytes behind a request that is whole wait for its response.
             if state == .whole || text.hasSuffix("abc\(Self.get)") {
                 #expect(requests.unreadBytes > 0, "\(state) × \(text)")
                 continue
@@ -168,7 +168,7 @@ struct OrdinaryCellsTests {
 
     @Test("a response's head, content and end")
     func responses() throws {
-        /// The steps that a head leads to, three bytes, four bytes, no byte, and an end.
+        /// The outcomes of a head, three bytes, four bytes, no byte, and an end.
         let rows: [(Place, [String])] = [
             (.head, ["begun", "wrong length", "wrong length", "nothing", "wrong length"]),
             (.length, ["repeated", "abc", "wrong length", "nothing", "wrong length"]),
