@@ -315,7 +315,8 @@ extension ConnectLoop {
     ) throws -> ClientTLS {
         do {
             let check = peer == .server ? self.configuration.checkCertificate : nil
-            return try ClientTLS(tls, to: host, of: peer, protocols: protocols, check: check)
+            let hooks = self.configuration.hooks
+            return try ClientTLS(tls, to: host, of: peer, protocols: protocols, check: check, hooks: hooks)
         } catch {
             let subject = peer == .server ? "The TLS configuration" : "The TLS configuration for the proxy"
             throw WebSocketError(.tlsFailed, "\(subject) cannot be used: \(error).", url: self.attempt.url, phase: .tls)

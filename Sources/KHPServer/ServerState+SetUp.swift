@@ -76,6 +76,7 @@ extension ServerState {
                 if entry.entrance.readsServerName {
                     try channel.pipeline.syncOperations.addHandler(Self.serverName(for: entry, channel))
                 }
+                try self.configuration.hooks?.makesTLS()
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
             }
             // A listener of ours, and nobody has seen the channel before.

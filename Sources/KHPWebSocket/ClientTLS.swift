@@ -27,6 +27,7 @@ package struct ClientTLS: Sendable {
     private let identity: ServerIdentity
     private let checksIdentity: Bool
     private let check: Check?
+    private let hooks: ShellHooks?
     fileprivate let peer: Peer
 
     /// The application's own look at a certificate.
@@ -42,7 +43,8 @@ package struct ClientTLS: Sendable {
         to host: String,
         of peer: Peer,
         protocols: [String] = ["http/1.1"],
-        check: Check? = nil
+        check: Check? = nil,
+        hooks: ShellHooks? = nil
     ) throws {
         if check != nil, configuration.certificateVerification == .none {
             // It would never be called.
@@ -55,6 +57,8 @@ package struct ClientTLS: Sendable {
         // name and partial wildcards for what they were once.
         if self.checksIdentity { tls.certificateVerification = .noHostnameVerification }
         self.check = check
+        self.hooks = hooks
+        try hooks?.makesTLS()
         self.context = try NIOSSLContext(configuration: tls)
         self.identity = ServerIdentity(host: host)
         self.peer = peer
@@ -73,33 +77,37 @@ package struct ClientTLS: Sendable {
     }
 
     private func makeHandler() throws -> NIOSSLClientHandler {
+        try self.hooks?.makesTLS()
         guard self.checksIdentity || self.check != nil else {
             return try NIOSSLClientHandler(context: self.context, serverHostname: self.identity.serverName)
         }
         // Called when the chain has been verified, and before anything is said inside TLS; with TLS 1.3 a certificate
         // of ours has not left either.
-        let (identity, peer, check) = (self.checksIdentity ? self.identity : nil, self.peer, self.check)
-        let host = self.identity.host
         return try NIOSSLClientHandler._makeSSLClientHandler(
             context: self.context,
             serverHostname: self.identity.serverName
         ) { certificate, channel in
-            return channel.eventLoop.makeCompletedFuture {
-                if let identity {
-                    let presented = PresentedIdentifiers(of: certificate)
-                    guard identity.isAmong(presented) else {
-                        throw TransportFailure.tls(
-                            "\(peer.rawValue) is for \(presented), not for \(identity.host)",
-                            .wrongHost
-                        )
-                    }
-                }
-                do {
-                    try check?(certificate, host)
-                } catch {
-                    throw TransportFailure.tls("\(peer.rawValue) is not taken: \(error)", nil)
-                }
+            if let verifies = self.hooks?.verifies {
+                return verifies(channel).flatMapThrowing { try self.look(at: certificate) }
             }
+            return channel.eventLoop.makeCompletedFuture { try self.look(at: certificate) }
+        }
+    }
+
+    private func look(at certificate: NIOSSLCertificate) throws {
+        if self.checksIdentity {
+            let presented = PresentedIdentifiers(of: certificate)
+            guard self.identity.isAmong(presented) else {
+                throw TransportFailure.tls(
+                    "\(self.peer.rawValue) is for \(presented), not for \(self.identity.host)",
+                    .wrongHost
+                )
+            }
+        }
+        do {
+            try self.check?(certificate, self.identity.host)
+        } catch {
+            throw TransportFailure.tls("\(self.peer.rawValue) is not taken: \(error)", nil)
         }
     }
 }

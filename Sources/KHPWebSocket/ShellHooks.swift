@@ -10,6 +10,11 @@ package final class ShellHooks: Sendable {
     package let prepare: Prepare?
     /// Dials an address in place of the ``Dialer``.
     package let dial: (@Sendable (SocketAddress, any EventLoop) async throws -> Dialled)?
+    /// Called where TLS is made for a connection: a client's context, and the handler of either end. That for which it throws
+    /// cannot be made.
+    package let makesTLS: @Sendable () throws -> Void
+    /// Called on the event loop before a client looks at its peer's certificate, which waits for it.
+    package let verifies: (@Sendable (any Channel) -> EventLoopFuture<Void>)?
     /// Called with each stream that a client has opened, on its event loop, once its handlers are there.
     package let takesStream: @Sendable (any Channel) -> Void
     /// Called where a task is started for a closure of the application.
@@ -22,6 +27,8 @@ package final class ShellHooks: Sendable {
     package init(
         prepare: Prepare? = nil,
         dial: (@Sendable (SocketAddress, any EventLoop) async throws -> Dialled)? = nil,
+        makesTLS: @escaping @Sendable () throws -> Void = {},
+        verifies: (@Sendable (any Channel) -> EventLoopFuture<Void>)? = nil,
         takesStream: @escaping @Sendable (any Channel) -> Void = { _ in },
         taskStarts: @escaping @Sendable () -> Void = {},
         taskBegins: @escaping @Sendable () async -> Void = {},
@@ -29,6 +36,8 @@ package final class ShellHooks: Sendable {
     ) {
         self.prepare = prepare
         self.dial = dial
+        self.makesTLS = makesTLS
+        self.verifies = verifies
         self.takesStream = takesStream
         self.taskStarts = taskStarts
         self.taskBegins = taskBegins
