@@ -115,7 +115,7 @@ extension ClientSession {
                         self.end(.lacksStreams, channel)
                     }
                 case .failure(let error):
-                    var failure = error as? WebSocketError ?? TransportFailure.describe(error, usesTLS: true)
+                    var failure = error as? WebSocketError ?? TransportFailure.describe(error)
                     failure.url = failure.url ?? hop.client.plan.url
                     failure.phase = failure.phase ?? .opening
                     self.end(.failed(failure), hop.place.own(of: channel))

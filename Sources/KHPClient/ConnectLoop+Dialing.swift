@@ -271,7 +271,7 @@ extension ConnectLoop {
             )
         }
         if error is AddressRace.NoTurn { return self.notComplete() }
-        var failure = TransportFailure.describe(error, usesTLS: url.isSecure)
+        var failure = TransportFailure.describe(error)
         failure.url = url
         failure.phase = .connect
         if failure.code == .connectFailed, self.configuration.connectTo != nil {

@@ -113,7 +113,7 @@ struct ConnectLoop {
         }
         if error is CallerQuestion.Unanswered { return self.notComplete() }
         if let error = error as? WebSocketError { return error }
-        var failure = TransportFailure.describe(error, usesTLS: self.attempt.url.isSecure)
+        var failure = TransportFailure.describe(error)
         failure.url = failure.url ?? self.attempt.url
         return failure
     }

@@ -65,6 +65,6 @@ extension ConnectObserver {
         if Task.isCancelled || error is CancellationError {
             return WebSocketError(.cancelled, "The connect was cancelled, or another address was faster.")
         }
-        return TransportFailure.describe(error, usesTLS: false)
+        return TransportFailure.describe(error)
     }
 }

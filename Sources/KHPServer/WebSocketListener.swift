@@ -251,7 +251,7 @@ public final class WebSocketListener: Service, Sendable {
             try? await probe.close().get()
             return false
         } catch {
-            return TransportFailure.describe(error, usesTLS: false).detail == .connectionRefused
+            return TransportFailure.describe(error).detail == .connectionRefused
         }
     }
 }

@@ -164,8 +164,9 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
             if TransportFailure.isEnd(error), !self.connection.awaitsFirstByte {
                 self.connection.inputClosed(now: .now())
             } else {
+                let inHandshake = self.transport.usesTLS && !self.ending.hasStarted
                 self.connection.transportFailed(
-                    TransportFailure.describe(error, usesTLS: self.transport.usesTLS),
+                    TransportFailure.describe(error, inHandshake: inHandshake),
                     now: .now()
                 )
             }

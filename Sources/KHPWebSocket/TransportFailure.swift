@@ -7,7 +7,9 @@ import NIOSSL
 
 package enum TransportFailure {
     /// Describes an error that the channel met.
-    package static func describe(_ error: any Error, usesTLS: Bool) -> WebSocketError {
+    /// - Parameter inHandshake: `true` while TLS is being established. An error of no known type is then one of the closures
+    ///   that TLS asks for a certificate or a signature.
+    package static func describe(_ error: any Error, inHandshake: Bool = false) -> WebSocketError {
         if let error = error as? WebSocketError { return error }
         switch error {
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
@@ -22,6 +24,7 @@ package enum TransportFailure {
         case let error as ChannelError:
             return WebSocketError(.connectFailed, "The connection failed: \(error).")
         default:
+            if inHandshake { return Self.tls("\(error)", nil) }
             return WebSocketError(.connectFailed, "The connection failed: \(error).")
         }
     }

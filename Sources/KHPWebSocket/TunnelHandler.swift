@@ -120,7 +120,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if self.state != .established {
             switch self.tunnel.inputEnded() {
-            case .failed: self.perform(.failed(Self.describe(error, self.proxy)), context)
+            case .failed: self.perform(.failed(self.describe(error)), context)
             case let action: self.perform(action, context)
             }
         }
@@ -179,12 +179,13 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         try? context.channel.syncOptions?.setOption(.autoRead, value: isReading)
     }
 
-    private static func describe(_ error: any Error, _ proxy: Proxy) -> WebSocketError {
-        var failure = TransportFailure.describe(error, usesTLS: proxy.kind == .https)
+    private func describe(_ error: any Error) -> WebSocketError {
+        let inHandshake = self.proxy.kind == .https && self.state == .connecting
+        var failure = TransportFailure.describe(error, inHandshake: inHandshake)
         let words = failure.message.replacing("the server's", with: "the proxy's")
-        failure.message = "No tunnel through the proxy \(proxy): \(words.prefix(1).lowercased())\(words.dropFirst())"
+        failure.message = "No tunnel through the proxy \(self.proxy): \(words.prefix(1).lowercased())\(words.dropFirst())"
         if words.hasPrefix("TLS") {
-            failure.message = "No tunnel through the proxy \(proxy): \(words)"
+            failure.message = "No tunnel through the proxy \(self.proxy): \(words)"
         }
         failure.phase = .connect
         failure.detail =

@@ -112,14 +112,19 @@ struct TransportTests {
     @Test("what went wrong beneath the connection, as its owner is told")
     func failures() {
         let own = WebSocketError(.timeout, "late")
-        #expect(TransportFailure.describe(own, usesTLS: true).message == "late")
-        let refused = TransportFailure.describe(IOError(errnoCode: ECONNREFUSED, reason: "x"), usesTLS: false)
+        #expect(TransportFailure.describe(own).message == "late")
+        let refused = TransportFailure.describe(IOError(errnoCode: ECONNREFUSED, reason: "x"))
         #expect(refused.code == .connectFailed && refused.detail == .connectionRefused)
-        let reset = TransportFailure.describe(IOError(errnoCode: ECONNRESET, reason: "x"), usesTLS: false)
+        let reset = TransportFailure.describe(IOError(errnoCode: ECONNRESET, reason: "x"))
         #expect(reset.code == .connectFailed && reset.detail == nil)
-        let tls = TransportFailure.describe(NIOSSLError.uncleanShutdown, usesTLS: true)
+        let tls = TransportFailure.describe(NIOSSLError.uncleanShutdown)
         #expect(tls.code == .tlsFailed)
         #expect(tls.message == "TLS failed: the peer ended the stream without a close notification.")
+        // Closures of the application throw what they like.
+        struct OfTheirs: Error {}
+        #expect(TransportFailure.describe(OfTheirs()).code == .connectFailed)
+        let theirs = TransportFailure.describe(OfTheirs(), inHandshake: true)
+        #expect(theirs.code == .tlsFailed && theirs.message == "TLS failed: OfTheirs().")
         #expect(TransportFailure.isEnd(NIOSSLError.uncleanShutdown))
         #expect(!TransportFailure.isEnd(ChannelError.eof))
     }
