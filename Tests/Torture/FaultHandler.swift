@@ -2,8 +2,7 @@
 
 import KHPWebSocket
 import NIOCore
-
-@testable import KHPServer
+import NIOSSL
 
 #if canImport(Glibc)
     import Glibc
@@ -27,14 +26,15 @@ final class FaultHandler: ChannelDuplexHandler {
     private var isDeaf = false
     private var hasStoppedReading = false
     private var hasStoppedWriting = false
-    /// The last handler that was seen: behind an exchange of HTTP comes another.
-    private weak var known: ConnectionHandler?
-    private var isHTTPKnown = false
+    private var hasFallenSilent = false
+    /// `true` where a handler is to stand above TLS, and does not yet.
+    private var goesAboveTLS: Bool
 
     init(_ side: Side, _ plan: FaultPlan, _ watch: Watch) {
         self.side = side
         self.plan = plan
         self.watch = watch
+        self.goesAboveTLS = [.tls(side, .handshake), .tls(side, .goodbye)].contains(plan.fault?.operation)
     }
 
     private static let reset = IOError(errnoCode: ECONNRESET, reason: "a reset of the test's")
@@ -42,7 +42,9 @@ final class FaultHandler: ChannelDuplexHandler {
     // MARK: In
 
     func channelActive(context: ChannelHandlerContext) {
+        self.lookForHandlers(context)
         context.fireChannelActive()
+        self.lookForHandlers(context)
         switch self.plan.next(.up(self.side)) {
         case .resets?:
             self.breakDown(context)
@@ -136,20 +138,32 @@ final class FaultHandler: ChannelDuplexHandler {
         }
     }
 
+    /// What the side says from now on is lost, and so is its end.
+    private func fallSilent() {
+        self.hasStoppedWriting = true
+        self.hasFallenSilent = true
+    }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        guard self.hasFallenSilent, mode == .output else { return context.close(mode: mode, promise: promise) }
+        promise?.succeed()
+    }
+
     /// The handlers of the product have short patience in these runs, and must be gone behind them.
     private func lookForHandlers(_ context: ChannelHandlerContext) {
-        let pipeline = context.pipeline.syncOperations
-        if !self.isHTTPKnown, self.side == .server, let handler = try? pipeline.handler(type: HTTPHandler.self) {
-            self.isHTTPKnown = true
-            self.watch.note(handler, "handler of HTTP")
-        }
-        if self.known != nil, !self.isHTTPKnown { return }
-        if let handler = try? pipeline.handler(type: ConnectionHandler.self), handler !== self.known {
-            self.known = handler
-            handler.ending.timeouts.flush = .milliseconds(150)
-            handler.ending.timeouts.linger = .milliseconds(60)
-            handler.ending.timeouts.goodbye = .milliseconds(60)
-            self.watch.note(handler, "\(self.side) handler")
+        for handler in PipelineWalk.handlers(of: context.pipeline) {
+            if let name = PipelineWalk.ownName(handler) {
+                guard self.watch.isNew(handler) else { continue }
+                self.watch.note(handler, "\(self.side) \(name)")
+                guard let handler = handler as? ConnectionHandler else { continue }
+                handler.ending.timeouts.flush = .milliseconds(150)
+                handler.ending.timeouts.linger = .milliseconds(60)
+                handler.ending.timeouts.goodbye = .milliseconds(60)
+            } else if self.goesAboveTLS, handler is NIOSSLHandler {
+                self.goesAboveTLS = false
+                let above = TLSFaultHandler(self.side, self.plan) { self.fallSilent() }
+                try? context.pipeline.syncOperations.addHandler(above, position: .after(handler))
+            }
         }
     }
 }

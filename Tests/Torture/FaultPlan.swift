@@ -22,6 +22,8 @@ enum Operation: Hashable, Sendable, CustomStringConvertible {
     case demand(Side)
     case write(Side)
     case flush(Side)
+    /// A step of a side's TLS.
+    case tls(Side, TLSStep)
     case timer
     /// A task is started for a closure of the application.
     case task
@@ -38,6 +40,7 @@ enum Operation: Hashable, Sendable, CustomStringConvertible {
         case .demand(let side): "\(side) demand"
         case .write(let side): "\(side) write"
         case .flush(let side): "\(side) flush"
+        case .tls(let side, let step): "\(side) TLS \(step)"
         case .timer: "timer"
         case .task: "task"
         case .turn: "turn"
@@ -51,8 +54,14 @@ enum Way: String, Sendable {
     case fails
     /// It finds nothing.
     case isEmpty
+    /// It takes a moment, and then succeeds.
+    case isSlow
     /// It takes longer than anybody waits for it.
     case isLate
+    /// The certificate is for another host.
+    case isForAnother
+    /// The certificate is from an authority that nobody knows.
+    case isUntrusted
     /// It succeeds, and its caller has given it up meanwhile.
     case crosses
     /// The peer resets the connection.
@@ -87,6 +96,11 @@ struct Fault: Sendable, CustomStringConvertible {
 
     var description: String { "\(self.operation) \(self.number) \(self.way.rawValue)" }
 
+    /// `true` where the notification of TLS that a connection ends does not leave.
+    var isOfGoodbye: Bool {
+        if case .tls(_, .goodbye) = self.operation { true } else { false }
+    }
+
     /// No conversation has as many operations of a kind: whoever gets there would go on without an end.
     static let most = 200
 
@@ -106,6 +120,7 @@ struct Fault: Sendable, CustomStringConvertible {
             all += [Way.resets, .isCut].map { (.write(side), $0) }
             all += [Way.resets, .stalls].map { (.flush(side), $0) }
             all.append((.demand(side), .stalls))
+            all += TLSStep.faults(of: side)
         }
         return all
     }()

@@ -41,9 +41,9 @@ final class SocketWorld: TortureWorld {
         self.watch = watch
         self.log = CollectingLog()
         let settings = TortureSettings(plan, watch)
-        let serverHooks = settings.hooks { try Self.prepare($0, .server, plan, watch) }
+        let serverHooks = settings.hooks(.server) { try Self.prepare($0, .server, plan, watch) }
         var configuration = settings.server(scenario, hooks: serverHooks)
-        configuration.tls = scenario.isSecure ? try TortureSettings.serverTLS.get() : nil
+        configuration.tls = scenario.isSecure ? try settings.serverTLS(of: scenario) : nil
         let log = self.log
         configuration.logger = Logger(label: "torture") { _ in log }
         let port = BoundPort()
@@ -56,7 +56,7 @@ final class SocketWorld: TortureWorld {
         port.value = try await server.boundPort() ?? 0
         self.proxy = try await Self.proxy(on: group)
         let proxyPort = self.proxy.localAddress?.port ?? 0
-        let clientHooks = settings.hooks { try Self.prepare($0, .client, plan, watch) }
+        let clientHooks = settings.hooks(.client) { try Self.prepare($0, .client, plan, watch) }
         var client = settings.client(scenario, hooks: clientHooks)
         client.lookUp = settings.lookUp { port in
             let isProxy = port == 3128 || port == 1080

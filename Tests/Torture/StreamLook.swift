@@ -5,7 +5,6 @@ import KHPWebSocket
 import NIOCore
 
 @testable import KHPClient
-@testable import KHPServer
 
 /// Stands first on a stream, and looks for the handlers that come to it.
 final class StreamLook: ChannelInboundHandler {
@@ -13,7 +12,6 @@ final class StreamLook: ChannelInboundHandler {
 
     private let side: Side
     private let watch: Watch
-    private var isHTTPKnown = false
 
     private init(_ side: Side, _ watch: Watch) {
         self.side = side
@@ -23,22 +21,23 @@ final class StreamLook: ChannelInboundHandler {
     /// Notes a stream and its handlers. On the event loop.
     static func note(_ stream: any Channel, _ side: Side, _ watch: Watch) {
         watch.note(stream, "\(side) stream")
-        let pipeline = stream.pipeline.syncOperations
-        if let handler = try? pipeline.handler(type: ConnectionHandler.self) {
-            handler.ending.timeouts.flush = .milliseconds(150)
-            watch.note(handler, "\(side) handler of a stream")
-        }
         let look = StreamLook(side, watch)
         watch.note(look, "what stands on a \(side) stream")
-        try? pipeline.addHandler(look, position: .first)
+        look.lookForHandlers(stream.pipeline)
+        try? stream.pipeline.syncOperations.addHandler(look, position: .first)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        guard !self.isHTTPKnown else { return }
-        guard let handler = try? context.pipeline.syncOperations.handler(type: HTTPHandler.self) else { return }
-        self.isHTTPKnown = true
-        self.watch.note(handler, "handler of HTTP on a stream")
+        self.lookForHandlers(context.pipeline)
+    }
+
+    private func lookForHandlers(_ pipeline: ChannelPipeline) {
+        for handler in PipelineWalk.handlers(of: pipeline) {
+            guard let name = PipelineWalk.ownName(handler), self.watch.isNew(handler) else { continue }
+            self.watch.note(handler, "\(self.side) \(name) of a stream")
+            (handler as? ConnectionHandler)?.ending.timeouts.flush = .milliseconds(150)
+        }
     }
 }
 
@@ -74,7 +73,7 @@ struct WatchedStreams: ClientStreamProtocol {
     ) throws -> ConnectionHandler {
         let handler = try makeHandler(stream)
         handler.ending.timeouts.flush = .milliseconds(150)
-        watch.note(handler, "client handler of a stream")
+        watch.note(handler, "client ConnectionHandler of a stream")
         StreamLook.note(stream, .client, watch)
         return handler
     }

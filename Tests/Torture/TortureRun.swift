@@ -70,6 +70,8 @@ struct TortureRun: Sendable {
         let plan = world.plan
         report.outcome = outcome
         report.hasStruck = plan.hasStruck
+        let told = plan.hasStruck ? self.fault.flatMap { self.scenario.error(of: $0) } : nil
+        if told != nil, case .value? = outcome { report.complaints.append("is got over") }
         switch outcome {
         case nil:
             report.complaints.append(
@@ -81,6 +83,7 @@ struct TortureRun: Sendable {
             if !(error is WebSocketError || error is CancellationError) {
                 report.complaints.append("throws an error without a type: \(error) (\(type(of: error)))")
             }
+            if let told { report.complaints += Self.complaint(of: error, instead: told) }
             if self.isCancellation {
                 if plan.hasStruck, !(error is CancellationError) { report.complaints.append("throws \(error)") }
             } else if error is CancellationError {
@@ -98,6 +101,17 @@ struct TortureRun: Sendable {
         report.seconds = (Self.seconds(over - began), Self.seconds(.now() - over))
         if !report.complaints.isEmpty { report.complaints.append("trail: \(plan.trail)") }
         return report
+    }
+
+    /// A complaint of an error of another kind than the caller is to get.
+    private static func complaint(
+        of error: any Error,
+        instead told: (code: WebSocketError.Code, detail: WebSocketError.Detail?)
+    ) -> [String] {
+        let error = error as? WebSocketError
+        if error?.code == told.code, told.detail == nil || error?.detail == told.detail { return [] }
+        let kind = "\(error.map { "\($0.code)" } ?? "no code") with \(error?.detail.map { "\($0)" } ?? "no detail")"
+        return ["throws an error of another kind, \(kind): \(error?.message ?? "")"]
     }
 
     private static func seconds(_ time: TimeAmount) -> Double { Double(time.nanoseconds) / 1e9 }

@@ -24,6 +24,8 @@ struct TortureSettings: Sendable {
         // A peer that has gone silent is noticed in a moment. Where everybody is told at once, nothing may have to wait.
         let isTold =
             switch plan.fault?.way {
+            // The wait for a goodbye has a bound of its own.
+            case .stalls? where plan.fault?.isOfGoodbye == true: true
             case .goesSilent?, .stalls?, .isLate?, .crosses?, .ends?, .isCorrupt?: false
             default: true
             }
@@ -33,6 +35,14 @@ struct TortureSettings: Sendable {
 
     /// The wait of TLS for its end. Far longer than anybody should have to wait: the product sets a bound of its own.
     static let goodbye = TimeAmount.seconds(30)
+
+    private var tls: TLSFaults { TLSFaults(plan: self.plan, wait: self.wait) }
+
+    /// The wait of a side for the opening. Where TLS is late at one side, the other leaves it the time to notice that itself.
+    private func patience(of side: Side) -> Duration {
+        if case .tls(let other, _)? = self.plan.fault?.operation, other != side { return self.wait * 3 }
+        return self.wait
+    }
 
     private var keepAlive: KeepAliveConfiguration {
         var keepAlive = KeepAliveConfiguration()
@@ -46,7 +56,7 @@ struct TortureSettings: Sendable {
         var configuration = WebSocketClient.Configuration()
         configuration.timeouts.total = self.wait * 8
         configuration.timeouts.connect = self.wait * 2
-        configuration.timeouts.opening = self.wait
+        configuration.timeouts.opening = self.patience(of: .client)
         configuration.timeouts.extended = self.wait
         configuration.timeouts.processing = self.wait
         configuration.timeouts.challenge = self.wait
@@ -57,6 +67,12 @@ struct TortureSettings: Sendable {
         configuration.keepAlive = self.keepAlive
         configuration.hooks = hooks
         if let certificates = try? Certificates.shared.get() {
+            if scenario.asksForCertificate, let own = try? Self.clientIdentity.get() {
+                configuration.tls.certificateChain = own.chain
+                configuration.tls.privateKey = own.key
+            }
+            configuration.tls.sslContextCallback = self.tls.choice(of: .client)
+            configuration.checkCertificate = self.tls.check
             configuration.tls.trustRoots = .file(certificates.authority)
             configuration.tls.shutdownTimeout = Self.goodbye
             configuration.proxyTLS = configuration.tls
@@ -70,7 +86,7 @@ struct TortureSettings: Sendable {
 
     func server(_ scenario: Scenario, hooks: ShellHooks) -> WebSocketServer.Configuration {
         var configuration = WebSocketServer.Configuration(address: .hostname("127.0.0.1", port: 0))
-        configuration.timeouts.opening = self.wait
+        configuration.timeouts.opening = self.patience(of: .server)
         configuration.timeouts.extended = self.wait
         configuration.timeouts.processing = self.wait
         configuration.timeouts.replay = self.wait
@@ -95,7 +111,6 @@ struct TortureSettings: Sendable {
         return configuration
     }
 
-    /// Made once: a context takes longer than a run.
     static let serverTLS = Result {
         let certificates = try Certificates.shared.get()
         var tls = TLSConfiguration.makeServerConfiguration(
@@ -105,6 +120,14 @@ struct TortureSettings: Sendable {
         tls.shutdownTimeout = TortureSettings.goodbye
         return tls
     }
+    private static let clientIdentity = Result {
+        let certificates = try Certificates.shared.get()
+        return (
+            chain: try NIOSSLCertificate.fromPEMFile(certificates.client).map { NIOSSLCertificateSource.certificate($0) },
+            key: NIOSSLPrivateKeySource.privateKey(try NIOSSLPrivateKey(file: certificates.clientKey, format: .pem))
+        )
+    }
+    /// Made once: a context takes longer than a run.
     static let serverContext = Result {
         try NIOSSLContext(configuration: TortureSettings.serverTLS.get().decidedForServer)
     }
@@ -121,8 +144,25 @@ struct TortureSettings: Sendable {
         return try NIOSSLContext(configuration: tls)
     }
 
-    static func serverContext(of scenario: Scenario) -> Result<NIOSSLContext, any Error> {
-        scenario.usesStreams ? Self.streamContext : Self.serverContext
+    /// The server's TLS.
+    func serverTLS(of scenario: Scenario) throws -> TLSConfiguration {
+        var tls = try Self.serverTLS.get()
+        tls.sslContextCallback = self.tls.choice(of: .server)
+        if scenario.asksForCertificate {
+            tls.certificateVerification = .fullVerification
+            tls.trustRoots = .file(try Certificates.shared.get().authority)
+        }
+        return tls
+    }
+
+    /// The same for a server in memory.
+    func serverContext(of scenario: Scenario) throws -> NIOSSLContext {
+        if self.plan.fault?.operation == .tls(.server, .choice) || scenario.asksForCertificate {
+            var tls = try self.serverTLS(of: scenario).decidedForServer
+            if scenario.usesStreams { tls.applicationProtocols = ["h2", "http/1.1"] }
+            return try NIOSSLContext(configuration: tls)
+        }
+        return try (scenario.usesStreams ? Self.streamContext : Self.serverContext).get()
     }
 
     /// For a client of the test's own.
@@ -132,13 +172,16 @@ struct TortureSettings: Sendable {
     }
 
     func hooks(
+        _ side: Side,
         prepare: ShellHooks.Prepare? = nil,
         dial: (@Sendable (SocketAddress, any EventLoop) async throws -> Dialled)? = nil
     ) -> ShellHooks {
-        let (plan, watch, wait) = (self.plan, self.watch, self.wait)
+        let (plan, watch, wait, tls) = (self.plan, self.watch, self.wait, self.tls)
         return ShellHooks(
             prepare: prepare,
             dial: dial,
+            makesTLS: { try tls.makes(side) },
+            verifies: tls.verifies,
             takesStream: { StreamLook.note($0, .server, watch) },
             taskStarts: { watch.taskStarts() },
             taskBegins: {

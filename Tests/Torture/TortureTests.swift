@@ -52,7 +52,7 @@ private struct Chain: Sendable {
     static var all: [Chain] {
         let only = ProcessInfo.processInfo.environment["KHP_TORTURE_ONLY"]
         let all = Scenario.all.flatMap { scenario in
-            Fault.all.filter { scenario.only == nil || scenario.only == $0.operation }
+            Fault.all.filter { scenario.has($0.operation) }
                 .map { Chain(scenario: scenario, operation: $0.operation, way: $0.way) }
         }
         // A chain of a scenario that waits long takes longest, and the rest runs beside it.
@@ -72,7 +72,9 @@ private struct Chain: Sendable {
     func follow() async -> End {
         var complaints: [String] = []
         var seconds = 0.0
-        let stride = Self.isComplete ? 1 : self.scenario.stride
+        var stride = Self.isComplete ? 1 : self.scenario.stride
+        // A connection takes each of these steps once or twice.
+        if case .tls = self.operation { stride = 1 }
         let place = Fault.all.firstIndex { $0.operation == self.operation && $0.way == self.way } ?? 0
         var number = place % stride + 1 - stride
         var runs = 0

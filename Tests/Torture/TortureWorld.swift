@@ -20,7 +20,7 @@ protocol TortureWorld: Sendable {
     var client: WebSocketClient { get }
     /// How many connections the server counts.
     var connections: Int { get }
-    /// How many timers are set; 0 where that cannot be told.
+    /// How many timers are set; 0 over sockets, where those of an event loop are counted behind its runs.
     var timers: Int { get }
 
     func url(_ path: String) -> String
@@ -45,12 +45,12 @@ final class MemoryWorld: TortureWorld {
         let watch = Watch()
         let settings = TortureSettings(plan, watch)
         let server = try InMemoryServer(
-            configuration: settings.server(scenario, hooks: settings.hooks()),
+            configuration: settings.server(scenario, hooks: settings.hooks(.server)),
             endpoints: Scenario.endpoints { "ws://second.example/echo" }
         )
-        let tls = scenario.isSecure ? try TortureSettings.serverContext(of: scenario).get() : nil
+        let tls = scenario.isSecure ? try settings.serverContext(of: scenario) : nil
         let wires = Wires(plan: plan, watch: watch, server: server, tls: tls, wait: settings.wait)
-        let hooks = settings.hooks(prepare: nil) { address, eventLoop in
+        let hooks = settings.hooks(.client, prepare: nil) { address, eventLoop in
             switch plan.next(.connect) {
             case .fails?: throw IOError(errnoCode: 111, reason: "a refusal of the test's")
             case .isLate?: try await Task.sleep(for: settings.wait)

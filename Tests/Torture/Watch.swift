@@ -31,6 +31,9 @@ final class Watch: Sendable {
         channel.closeFuture.whenComplete { _ in self.channels.subtract(1, ordering: .relaxed) }
     }
 
+    /// `true` for an object that has not been noted.
+    func isNew(_ object: AnyObject) -> Bool { self.traces.withLock { !$0.contains { $0.object === object } } }
+
     func taskStarts() { self.running.add(1, ordering: .relaxed) }
     func taskEnds() { self.running.subtract(1, ordering: .relaxed) }
 
