@@ -260,7 +260,8 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
 
     /// The peer ends its side of the stream and takes what was written in a moment, or the stream is reset.
     private func awaitEnd(_ context: ChannelHandlerContext) {
-        guard self.goodbye == nil else { return }
+        // The last write may have ended the connection.
+        guard self.goodbye == nil, context.channel.isActive else { return }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         self.goodbye = context.eventLoop.scheduleTask(in: EndTimeouts().goodbye) {
             let (handler, context) = bound.value
