@@ -41,7 +41,9 @@ enum TLSStep: String, Sendable {
 extension Scenario {
     /// Tells if there is such an operation at all.
     func has(_ operation: Operation) -> Bool {
-        guard case .tls(let side, let step) = operation else { return !self.isTLSAlone && self.only ?? operation == operation }
+        guard case .tls(let side, let step) = operation else {
+            return !self.isTLSAlone && self.only ?? operation == operation
+        }
         guard self.only == nil else { return false }
         return switch (side, step) {
         // The client of ordinary HTTP is none of ours.
