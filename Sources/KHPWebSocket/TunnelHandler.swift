@@ -183,7 +183,8 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         let inHandshake = self.proxy.kind == .https && self.state == .connecting
         var failure = TransportFailure.describe(error, inHandshake: inHandshake)
         let words = failure.message.replacing("the server's", with: "the proxy's")
-        failure.message = "No tunnel through the proxy \(self.proxy): \(words.prefix(1).lowercased())\(words.dropFirst())"
+        let end = words.prefix(1).lowercased() + words.dropFirst()
+        failure.message = "No tunnel through the proxy \(self.proxy): \(end)"
         if words.hasPrefix("TLS") {
             failure.message = "No tunnel through the proxy \(self.proxy): \(words)"
         }

@@ -86,7 +86,9 @@ struct TunnelHandlerCellsTests {
         return switch (state, event) {
         case (.connecting, .bytes), (.asking, .bytes): ("", ["\(failed) proxy-invalid"], false)
         case (.connecting, .end), (.asking, .end): ("", ["\(failed) connect-failed"], false)
-        case (.connecting, .error), (.asking, .error): ("", ["\(failed) connect-failed"], false)
+        // TLS to the proxy is being established: an error of nobody's is one of its closures.
+        case (.connecting, .error): ("", ["\(failed) tls-failed"], false)
+        case (.asking, .error): ("", ["\(failed) connect-failed"], false)
         case (.connecting, .gone), (.asking, .gone): ("", ["\(failed) connect-failed"], false)
         case (.connecting, .deadline), (.asking, .deadline): ("", ["\(failed) timeout"], false)
         case (.challenged, .answer): ("true", before + ["retry"], true)

@@ -138,7 +138,7 @@ final class FaultHandler: ChannelDuplexHandler {
         }
     }
 
-    /// What the side says from now on is lost, and so is its end.
+    /// Bytes of this side are lost from now on, and so is its end.
     private func fallSilent() {
         self.hasStoppedWriting = true
         self.hasFallenSilent = true

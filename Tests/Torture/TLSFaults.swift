@@ -25,7 +25,8 @@ enum TLSStep: String, Sendable {
     static func faults(of side: Side) -> [(operation: Operation, way: Way)] {
         var faults: [(TLSStep, Way)] = [
             (.making, .fails),
-            (.choice, .fails), (.choice, .isForAnother), (.choice, .isUntrusted), (.choice, .isSlow), (.choice, .isLate),
+            (.choice, .fails), (.choice, .isForAnother), (.choice, .isUntrusted), (.choice, .isSlow),
+            (.choice, .isLate),
             (.handshake, .isSlow), (.handshake, .isLate),
             (.goodbye, .stalls),
         ]

@@ -114,7 +114,9 @@ struct TortureSettings: Sendable {
     static let serverTLS = Result {
         let certificates = try Certificates.shared.get()
         var tls = TLSConfiguration.makeServerConfiguration(
-            certificateChain: try NIOSSLCertificate.fromPEMFile(certificates.server).map { .certificate($0) },
+            certificateChain: try NIOSSLCertificate.fromPEMFile(certificates.server).map {
+                NIOSSLCertificateSource.certificate($0)
+            },
             privateKey: .privateKey(try NIOSSLPrivateKey(file: certificates.serverKey, format: .pem))
         )
         tls.shutdownTimeout = TortureSettings.goodbye
@@ -123,7 +125,9 @@ struct TortureSettings: Sendable {
     private static let clientIdentity = Result {
         let certificates = try Certificates.shared.get()
         return (
-            chain: try NIOSSLCertificate.fromPEMFile(certificates.client).map { NIOSSLCertificateSource.certificate($0) },
+            chain: try NIOSSLCertificate.fromPEMFile(certificates.client).map {
+                NIOSSLCertificateSource.certificate($0)
+            },
             key: NIOSSLPrivateKeySource.privateKey(try NIOSSLPrivateKey(file: certificates.clientKey, format: .pem))
         )
     }
