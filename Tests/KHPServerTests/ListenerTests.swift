@@ -317,6 +317,22 @@ import Testing
         }
     }
 
+    @Test("a second header, where one is taken, is told of as any other opening that cannot be read")
+    func secondHeader() async throws {
+        let log = CollectingLog()
+        try await Self.withMount({ $0.logger = Logger(label: "x") { _ in log } }) { mount in
+            let listener = WebSocketListener(
+                configuration: Self.configuration("behind") { $0.proxyProtocol = .required(from: ["127.0.0.1"]) },
+                mount: mount
+            )
+            let client = try await RawClient.connect(try await listener.listen().port ?? 0)
+            try await client.send(Self.named + Self.named + openingRequest("/who"))
+            #expect(String(buffer: try await client.receiveAll()).hasPrefix("HTTP/1.1 400 "))
+            #expect(!log.text.contains("begins with a PROXY header, which is not taken here"))
+            await listener.close()
+        }
+    }
+
     @Test("limits count by the client that is named")
     func limitsByName() async throws {
         try await Self.withMount({ $0.limits.pendingHandshakesPerAddress = 1 }) { mount in

@@ -88,6 +88,28 @@ struct KaazingTests {
         #expect(peer.takeCloseCode() == 1001)
     }
 
+    /// Lets no message out.
+    private struct Refusing: WebSocketExtension {
+        let name = "x-refusing"
+
+        func makeTransform(role: Role, parameters: ExtensionParameters) -> (any MessageTransform)? { Transform() }
+
+        struct Transform: MessageTransform {
+            mutating func inbound(_ message: WebSocketMessage) -> WebSocketMessage? { message }
+
+            mutating func outbound(_ message: WebSocketMessage) throws -> WebSocketMessage? {
+                throw WebSocketError(.extensionFailed, "nothing goes out")
+            }
+        }
+    }
+
+    @Test("a pong in a message that another extension refuses ends the connection")
+    func refusedPong() throws {
+        var peer = try Self.peer(.server, [KaazingPingPong(), Refusing()])
+        peer.feed(Self.ping)
+        #expect(peer.takeCloseCode() == 1011)
+    }
+
     @Test("a ping in a text message counts as little when it comes in parts", arguments: [Role.client, .server])
     func idleTimeOfParts(role: Role) throws {
         var keepAlive = KeepAliveConfiguration()
