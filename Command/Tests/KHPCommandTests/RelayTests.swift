@@ -56,7 +56,7 @@ struct RelayTests {
             let all = backend.receiveAll { _ in usleep(500) }
             return (all.bytes.count, all.bytes.allSatisfy { $0 == 9 }, all.end)
         } body: { port in
-            try await self.relaying(to: port, patience: .seconds(5)) { port in
+            try await self.relaying(to: port, patience: .seconds(5 * Sanitizer.patience)) { port in
                 let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/tcp")
                 for _ in 0..<Self.pieces { try await socket.send(ByteBuffer(repeating: 9, count: Self.piece)) }
                 let info = try await socket.close(code: code)
@@ -148,7 +148,7 @@ struct RelayTests {
             // The client's words until it has seen the end arrive as well.
             return backend.receiveAll()
         } body: { port in
-            try await self.relaying(to: port, patience: .seconds(5)) { port in
+            try await self.relaying(to: port, patience: .seconds(5 * Sanitizer.patience)) { port in
                 let socket = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/tcp")
                 try await socket.send(ByteBuffer(repeating: 2, count: 1000))
                 var received = 0
