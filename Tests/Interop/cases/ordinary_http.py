@@ -33,7 +33,9 @@ FETCHES = """
   result.unknown = (await fetch("/unknown", { method: "POST", body: "x".repeat(1000) })).status;
   result.gone = await fetch("/ticks", { signal: AbortSignal.timeout(50) }).then((a) => a.text()).catch((e) => e.name);
   result.after = await post("fine");
-  result.protocols = [...new Set(performance.getEntriesByType("resource").map((entry) => entry.nextHopProtocol))];
+  // A request that is given up before its response has no protocol.
+  const protocols = performance.getEntriesByType("resource").map((entry) => entry.nextHopProtocol);
+  result.protocols = [...new Set(protocols.filter((name) => name))];
   return result;
 })()
 """
