@@ -36,11 +36,13 @@ package struct OpenSocket {
     private struct Idle {
         /// When a message of the application's, or a piece of one, last came or went.
         var since: NIODeadline
-        /// When bytes last came of a message that is not complete, or left of one that the peer does not keep up with, or
-        /// when nothing was read. What comes may turn out to be an extension's.
+        /// When bytes last came of a message that is not complete. It may turn out to be an extension's.
         var part: NIODeadline
+        /// When bytes last left while the peer did not keep up, or nothing was read: the peer's silence until then says
+        /// nothing.
+        var excused: NIODeadline
 
-        func end(_ wait: TimeAmount) -> NIODeadline { max(self.since, self.part) + wait }
+        func end(_ wait: TimeAmount) -> NIODeadline { max(self.since, self.part, self.excused) + wait }
     }
 
     /// The contents of the bytes that nobody has taken.
@@ -98,7 +100,7 @@ package struct OpenSocket {
         self.hasOpened = true
         self.keepAlive = keepAlive
         self.sessionEnd = sessionLifetime.map { now + $0 }
-        if waits.idle != nil { self.idle = Idle(since: now, part: now) }
+        if waits.idle != nil { self.idle = Idle(since: now, part: now, excused: now) }
         // The handshakes have bounds of their own: a stall counts from here.
         if self.congestedSince != nil { self.congestedSince = now }
     }
@@ -126,7 +128,7 @@ package struct OpenSocket {
         self.idle?.since = now
     }
 
-    /// Bytes of a message have come that is not complete, or have left, or wait to be read: such a peer is not idle.
+    /// Bytes of a message have come that is not complete: whoever is sending one is not idle.
     mutating func partMoved(_ now: NIODeadline) { self.idle?.part = now }
 
     /// The message whose bytes came was none of the application's.
@@ -195,7 +197,7 @@ package struct OpenSocket {
     mutating func writesProgressed(_ now: NIODeadline) {
         guard self.congestedSince != nil else { return }
         self.congestedSince = now
-        self.partMoved(now)
+        self.idle?.excused = now
         self.keepAlive?.writesProgressed(now)
     }
 
@@ -203,13 +205,13 @@ package struct OpenSocket {
 
     /// Nothing is read, since the application does not keep up: the peer's silence is our doing.
     mutating func readingIsPaused(_ now: NIODeadline) {
-        self.partMoved(now)
+        self.idle?.excused = now
         self.keepAlive?.readingIsPaused(now)
     }
 
     /// Reading goes on.
     mutating func readingResumes(_ now: NIODeadline, pausedSince: NIODeadline) {
-        self.partMoved(now)
+        self.idle?.excused = now
         self.keepAlive?.readingResumes(now, pausedSince: pausedSince)
     }
 

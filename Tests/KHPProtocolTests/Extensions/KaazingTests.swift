@@ -125,6 +125,28 @@ struct KaazingTests {
         #expect(peer.takeCloseCode() == 1001)
     }
 
+    @Test("a ping in a text message leaves a slow reader, and a pause of ours, as they are", arguments: [false, true])
+    func idleTimeOfSlowReader(isPause: Bool) throws {
+        var keepAlive = KeepAliveConfiguration()
+        keepAlive.pingInterval = nil
+        keepAlive.idleTimeout = .seconds(5)
+        var peer = try Self.peer(.server, [KaazingPingPong()], keepAlive: keepAlive)
+        if !isPause { peer.tell { $0.setCongested(true, now: $1) } }
+        peer.advance(by: .seconds(4))
+        peer.tell {
+            if isPause {
+                $0.readingResumes(now: $1, pausedSince: $1 - .seconds(4))
+            } else {
+                $0.writesProgressed(now: $1)
+            }
+        }
+        peer.feed(Self.ping)
+        peer.advance(by: .milliseconds(4999))
+        #expect(peer.takeCloseCode() == nil)
+        peer.advance(by: .milliseconds(1))
+        #expect(peer.takeCloseCode() == 1001)
+    }
+
     @Test("requests for another proof count as control frames do: a hundred at once (threat B9)")
     func revalidationFlood() throws {
         let paths = Mutex(0)

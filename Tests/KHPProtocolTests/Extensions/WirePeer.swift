@@ -111,6 +111,12 @@ struct WirePeer {
         return try self.driven.connection.askToRevalidate(path, now: now)
     }
 
+    /// Tells our side of the network or the application, as the shell does.
+    mutating func tell(_ body: (inout Connection, NIODeadline) -> Void) {
+        body(&self.driven.connection, self.driven.now)
+        self.driven.run()
+    }
+
     /// Sends frames to our side, in reads of so many bytes.
     mutating func feed(_ frames: WireFrame..., readBytes: Int? = nil) {
         self.feed(frames, readBytes: readBytes)
