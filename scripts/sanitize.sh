@@ -54,10 +54,11 @@ simulation() {
 interop() {
     local name folder=$PWD/$scratch/interop
     mkdir -p "$folder"
+    cat "$suppressions"/leak.txt "$suppressions"/exit.txt >"$folder/leak.txt"
     for name in khp ExampleStreamingServer; do
         cat >"$folder/$name" <<SH
 #!/bin/sh
-export TSAN_OPTIONS='$TSAN_OPTIONS' ASAN_OPTIONS='$ASAN_OPTIONS' LSAN_OPTIONS='$LSAN_OPTIONS'
+export TSAN_OPTIONS='$TSAN_OPTIONS' ASAN_OPTIONS='$ASAN_OPTIONS' LSAN_OPTIONS='suppressions=$folder/leak.txt print_suppressions=0'
 export SWIFT_BACKTRACE=enable=no LD_PRELOAD='$preloaded'
 exec '$PWD/$scratch/debug/$name' "\$@"
 SH
