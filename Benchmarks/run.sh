@@ -195,7 +195,7 @@ instructions() {
     printf '\n'
 }
 
-# What it costs to be watched: the same server without an instrument, with one, and with one that is told of frames.
+# The cost of being watched: the same server without an instrument, with one, and with one that is told of frames.
 instruments() {
     if ! command -v valgrind >/dev/null; then
         say "run: no valgrind here, so no instructions are counted (apt install valgrind)"

@@ -192,7 +192,7 @@ def check_system(manifests, page):
         yield f"{PAGE}: no manifest has the target {name} any more"
 
 
-# What was resolved
+# Resolved packages
 
 
 def check_resolved(name, pins, rows):

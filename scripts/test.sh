@@ -27,7 +27,7 @@ run_lanes() {
     return "$status"
 }
 
-# Those of them that open no socket and wait for nothing.
+# Tests of the library that open no socket and wait for nothing.
 computing='^(TranscriptTests|KHPProtocolTests|KHPJSONTests|StatusTableTests|SimulationTests|LayoutTests|CitationTests)\.'
 
 status=0

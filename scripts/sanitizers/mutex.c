@@ -1,4 +1,4 @@
-// What ThreadSanitizer has to be told about Synchronization.Mutex on Linux. The quick ways in and out are inlined and
+// Tells ThreadSanitizer about Synchronization.Mutex on Linux. The quick ways in and out are inlined and
 // seen; those of a contended mutex lie in libswiftSynchronization, which is not instrumented, so that whatever the mutex
 // guards seems to race as soon as somebody had to wait for it. Preloaded, this says "acquired" behind the one and
 // "released" before the other, at the address of the mutex, where the instrumented half looks for it.

@@ -8,7 +8,7 @@ listener = TCPServer.new('127.0.0.1', 0)
 $stdout.sync = true
 puts listener.addr[1]
 
-# What the driver writes to.
+# The transport that the driver writes to.
 Connection = Struct.new(:socket) do
   def write(bytes)
     socket.write(bytes)
