@@ -101,6 +101,8 @@ final class HostWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func giveUp() {
+        // The end of the stream may have come before its time is over.
+        self.patience?.cancel()
         self.patience = nil
         guard let context, let bytes = self.connection.giveUp() else { return }
         context.fireChannelRead(self.wrapInboundOut(bytes))

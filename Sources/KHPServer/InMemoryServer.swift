@@ -18,6 +18,12 @@ package struct InMemoryServer: Sendable {
         _ = self.mount.state.setUp(channel, tls == nil ? .none : .tls, tls: tls)
     }
 
+    /// Takes a connection, not up yet and without TLS, that another server's HTTP shares. Called on its event loop.
+    /// - Parameter http: sets the other server's HTTP up, once a request is none of ours.
+    package func share(_ channel: any Channel, http: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>) {
+        _ = self.mount.accept(channel, isSecure: false, http: http)
+    }
+
     /// How many connections have not gone: their channels, tasks and contexts.
     package var connections: Int { self.mount.connections }
 

@@ -62,6 +62,33 @@ extension Scenario {
         }
     }
 
+    /// A request of ordinary HTTP, and a WebSocket behind it.
+    @Sendable
+    private static func upgraded(_ world: any TortureWorld) async throws -> String {
+        try await HTTPPeer.connected(in: world) { peer in
+            try await peer.send("GET /http/word HTTP/1.1\r\nHost: a\r\n\r\n")
+            let word = try await peer.response()
+            try Self.check(word)
+            let echo = try await Self.socket(peer)
+            return word.content == "hi" ? echo : Self.anotherMessage
+        }
+    }
+
+    /// A WebSocket that sends a word, gets it back and closes.
+    @Sendable
+    private static func socket(_ peer: HTTPPeer) async throws -> String {
+        try await peer.send(openingRequest("/echo"))
+        guard try await peer.response().status == 101 else {
+            throw WebSocketError(.closed, "The server opens no WebSocket.")
+        }
+        try await peer.send(maskedFrame(1, Array("hi".utf8)))
+        let frame = try await peer.bytes(4)
+        guard frame.prefix(2) == [0x81, 2] else { throw WebSocketError(.closed, "It is another frame.") }
+        try await peer.send(maskedFrame(8, [3, 0xE8]))
+        _ = try await peer.bytes(4)
+        return frame.suffix(2) == Array("hi".utf8) ? "hi" : Self.anotherMessage
+    }
+
     /// Bytes that change within a body are noticed by nobody, but those of a head are.
     private static func check(_ response: HTTPPeer.Response) throws {
         if response.status != 200 { throw WebSocketError(.closed, "The response is another: \(response.status)") }
@@ -82,23 +109,10 @@ extension Scenario {
     static let ordinary: [Scenario] = [
         Scenario(name: "HTTP, three exchanges on a connection", act: Self.exchanges),
         Scenario(name: "HTTP, the same over TLS", isSecure: true, isLong: true, act: Self.exchanges),
-        Scenario(name: "HTTP, then a WebSocket on the same connection") { world in
-            try await HTTPPeer.connected(in: world) { peer in
-                try await peer.send("GET /http/word HTTP/1.1\r\nHost: a\r\n\r\n")
-                let word = try await peer.response()
-                try Self.check(word)
-                try await peer.send(openingRequest("/echo"))
-                guard try await peer.response().status == 101 else {
-                    throw WebSocketError(.closed, "The server opens no WebSocket.")
-                }
-                try await peer.send(maskedFrame(1, Array("hi".utf8)))
-                let frame = try await peer.bytes(4)
-                guard frame.prefix(2) == [0x81, 2] else { throw WebSocketError(.closed, "It is another frame.") }
-                try await peer.send(maskedFrame(8, [3, 0xE8]))
-                _ = try await peer.bytes(4)
-                let isSame = word.content == "hi" && frame.suffix(2) == Array("hi".utf8)
-                return isSame ? "hi" : Self.anotherMessage
-            }
+        Scenario(name: "HTTP, then a WebSocket on the same connection", act: Self.upgraded),
+        Scenario(name: "HTTP, of another server, then a WebSocket", isShared: true, isInMemory: true, act: Self.upgraded),
+        Scenario(name: "HTTP, a WebSocket on a shared connection", isShared: true, isInMemory: true) { world in
+            try await HTTPPeer.connected(in: world, Self.socket)
         },
         Scenario(name: "HTTP, the server drains during an exchange") { world in
             try await HTTPPeer.connected(in: world) { peer in

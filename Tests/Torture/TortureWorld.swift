@@ -49,7 +49,14 @@ final class MemoryWorld: TortureWorld {
             endpoints: Scenario.endpoints { "ws://second.example/echo" }
         )
         let tls = scenario.isSecure ? try settings.serverContext(of: scenario) : nil
-        let wires = Wires(plan: plan, watch: watch, server: server, tls: tls, wait: settings.wait)
+        let wires = Wires(
+            plan: plan,
+            watch: watch,
+            server: server,
+            isShared: scenario.isShared,
+            tls: tls,
+            wait: settings.wait
+        )
         let hooks = settings.hooks(.client, prepare: nil) { address, eventLoop in
             switch plan.next(.connect) {
             case .fails?: throw IOError(errnoCode: 111, reason: "a refusal of the test's")
@@ -102,6 +109,7 @@ private struct Wires: Sendable {
     let plan: FaultPlan
     let watch: Watch
     let server: InMemoryServer
+    let isShared: Bool
     let tls: NIOSSLContext?
     let wait: Duration
 
@@ -126,7 +134,7 @@ private struct Wires: Sendable {
             try self.addProxy(to: ends.server)
         } else {
             try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, self.plan, self.watch))
-            self.server.accept(ends.server, tls: port == 443 ? self.tls : nil)
+            self.accept(ends.server, port)
         }
         if self.plan.next(.register) == .isLate {
             let server = NIOLoopBound(ends.server, eventLoop: eventLoop)
@@ -137,6 +145,16 @@ private struct Wires: Sendable {
         }
         ends.client.open()
         return client
+    }
+
+    private func accept(_ channel: MemoryChannel, _ port: Int) {
+        guard self.isShared else { return self.server.accept(channel, tls: port == 443 ? self.tls : nil) }
+        let patience = TimeAmount(self.wait * 2)
+        self.server.share(channel) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(HostHandler(patience: patience))
+            }
+        }
     }
 
     private func addProxy(to channel: MemoryChannel) throws {
