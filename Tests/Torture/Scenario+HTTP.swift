@@ -110,9 +110,20 @@ extension Scenario {
         Scenario(name: "HTTP, three exchanges on a connection", act: Self.exchanges),
         Scenario(name: "HTTP, the same over TLS", isSecure: true, isLong: true, act: Self.exchanges),
         Scenario(name: "HTTP, then a WebSocket on the same connection", act: Self.upgraded),
-        Scenario(name: "HTTP, of another server, then a WebSocket", isShared: true, isInMemory: true, act: Self.upgraded),
+        Scenario(
+            name: "HTTP, of another server, then a WebSocket",
+            isShared: true,
+            isInMemory: true,
+            act: Self.upgraded
+        ),
         Scenario(name: "HTTP, a WebSocket on a shared connection", isShared: true, isInMemory: true) { world in
             try await HTTPPeer.connected(in: world, Self.socket)
+        },
+        Scenario(name: "HTTP, a WebSocket behind a PROXY header", beginsWithProxyHeader: true) { world in
+            try await HTTPPeer.connected(in: world) { peer in
+                try await peer.send("PROXY TCP4 192.0.2.9 192.0.2.1 1024 80\r\n")
+                return try await Self.socket(peer)
+            }
         },
         Scenario(name: "HTTP, the server drains during an exchange") { world in
             try await HTTPPeer.connected(in: world) { peer in

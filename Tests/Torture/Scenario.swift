@@ -25,6 +25,8 @@ struct Scenario: Sendable, CustomTestStringConvertible {
     var usesStreams = false
     /// `true` where the server shares its connections with another one's HTTP.
     var isShared = false
+    /// `true` where each connection begins with a PROXY header.
+    var beginsWithProxyHeader = false
     /// `true` where all of it is for `make torture` alone: over sockets nothing of it is taken otherwise.
     var isLong = false
     /// The only operation that fails; all of them where there is none.

@@ -102,6 +102,7 @@ struct TortureSettings: Sendable {
         // A client in memory that closes has ended its stream, and no more: nobody tells that it takes nothing.
         configuration.httpLimits.halfClosedTime = .milliseconds(150) * Sanitizer.patience
         if scenario.isHTTP { configuration.timeouts.stalledWrite = configuration.httpLimits.halfClosedTime }
+        if scenario.beginsWithProxyHeader { configuration.proxyProtocol = .required(from: ["127.0.0.1"]) }
         if scenario.usesStreams {
             var http2 = WebSocketServer.HTTP2()
             http2.idleTime = self.wait

@@ -54,6 +54,7 @@ final class MemoryWorld: TortureWorld {
             watch: watch,
             server: server,
             isShared: scenario.isShared,
+            peer: scenario.beginsWithProxyHeader ? try SocketAddress(ipAddress: "127.0.0.1", port: 1024) : nil,
             tls: tls,
             wait: settings.wait
         )
@@ -110,6 +111,8 @@ private struct Wires: Sendable {
     let watch: Watch
     let server: InMemoryServer
     let isShared: Bool
+    /// The address of every client.
+    let peer: SocketAddress?
     let tls: NIOSSLContext?
     let wait: Duration
 
@@ -121,7 +124,7 @@ private struct Wires: Sendable {
         _ take: (MemoryChannel) throws -> Client
     ) throws -> Client {
         let port = address.port ?? 0
-        let ends = MemoryChannel.pair(on: eventLoop, client: nil, server: address)
+        let ends = MemoryChannel.pair(on: eventLoop, client: self.peer, server: address)
         self.watch.note(ends.client, "client channel")
         self.watch.note(ends.server, "server channel")
         try ends.client.pipeline.syncOperations.addHandler(FaultHandler(.client, self.plan, self.watch))
