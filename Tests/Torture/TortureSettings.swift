@@ -100,7 +100,7 @@ struct TortureSettings: Sendable {
         configuration.httpLimits.idleTime = self.wait
         configuration.httpLimits.stalledBody = self.wait
         // A client in memory that closes has ended its stream, and no more: nobody tells that it takes nothing.
-        configuration.httpLimits.halfClosedTime = .milliseconds(150) * Sanitizer.patience
+        configuration.httpLimits.halfClosedTime = .milliseconds(500) * Sanitizer.patience
         if scenario.isHTTP { configuration.timeouts.stalledWrite = configuration.httpLimits.halfClosedTime }
         if scenario.beginsWithProxyHeader { configuration.proxyProtocol = .required(from: ["127.0.0.1"]) }
         if scenario.usesStreams {
