@@ -1,7 +1,6 @@
 """The command at a terminal: a pseudo-terminal that is its controlling one, with somebody who reads and types."""
 
 import asyncio
-import fcntl
 import os
 import pty
 import re
@@ -24,24 +23,28 @@ class Terminal:
         self._changed = asyncio.Event()
         asyncio.get_running_loop().add_reader(descriptor, self._readable)
 
-    @staticmethod
-    async def start(program, *arguments, environment=None, output_to_pipe=False) -> "Terminal":
+    # The first terminal that the leader of a session opens controls it. Python of ours between fork and exec can hang, when a
+    # thread of the parent's held a lock.
+    CONTROLLED = 'exec "$@" <>"$0"'
+
+    @classmethod
+    async def start(cls, program, *arguments, environment=None, output_to_pipe=False) -> "Terminal":
         master, slave = pty.openpty()
         os.set_blocking(master, False)
 
-        def make_controlling():
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
         try:
             process = await asyncio.create_subprocess_exec(
+                "/bin/sh",
+                "-c",
+                cls.CONTROLLED,
+                os.ttyname(slave),
                 program,
                 *arguments,
                 stdin=slave,
                 stdout=asyncio.subprocess.PIPE if output_to_pipe else slave,
                 stderr=slave,
                 env=environment,
-                preexec_fn=make_controlling,
+                start_new_session=True,
             )
         finally:
             os.close(slave)
