@@ -112,6 +112,8 @@ final class ServerSession: ConnectionDelegate {
             self.follow(next, on: handler)
         case .server(.handOn(let undecoded)):
             self.handOn(undecoded.bytes, handler)
+        case .server(.proxyHeader):
+            self.server.tellUnwantedProxyHeader(at: self.entry.entrance, from: self.channel.remoteAddress)
         case .opened:
             self.opened(action, on: handler)
         case .event(let event):
@@ -124,7 +126,6 @@ final class ServerSession: ConnectionDelegate {
                 isOurs ? "an answer of the application cannot be sent" : "handshake failed",
                 ["peer": "\(self.peer)", "error": "\(error)"]
             )
-            self.server.tellUnwantedProxyHeader(error, at: self.entry.entrance, from: self.channel.remoteAddress)
             self.observe(.failed(error))
         case .closed:
             self.decisions.ended()

@@ -53,11 +53,6 @@ extension ServerState {
         )
     }
 
-    /// The same for a failed opening, where that is its reason.
-    func tellUnwantedProxyHeader(_ error: WebSocketError, at entrance: Entrance, from peer: SocketAddress?) {
-        if error.message == ProxyHeader.unwanted { self.tellUnwantedProxyHeader(at: entrance, from: peer) }
-    }
-
     func log(
         _ level: Logger.Level,
         _ message: @autoclosure () -> Logger.Message,

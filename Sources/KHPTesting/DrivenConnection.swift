@@ -92,6 +92,7 @@ final class DrivenConnection {
             case .server(.decideExtended(let request)): self.extendedRequest = request
             case .server(.plainRequest(let request)): self.plainRequest = request
             case .server(.handOn): assertionFailure("all requests are this server's")
+            case .server(.proxyHeader): break
             case .failed(let error): self.failure = self.failure ?? error
             case .client(.challenge(let response, let layer)): self.challenge = (response, layer)
             case .opened(let negotiation): self.opened = negotiation

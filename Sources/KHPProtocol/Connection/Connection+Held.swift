@@ -96,6 +96,7 @@ extension ServerStep {
             request.head.fields.received.readableBytes + request.body.readableBytes
         case .plainRequest(let request): request.head.fields.received.readableBytes
         case .handOn(let undecoded): undecoded.bytes.readableBytes
+        case .proxyHeader: 0
         }
     }
 }

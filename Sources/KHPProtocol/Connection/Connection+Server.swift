@@ -44,20 +44,17 @@ extension Connection {
             if self.configuration.isOwn != nil, reading.machine.refused {
                 return self.handOn(reading.machine.takeUndecoded())
             }
-            if reading.machine.refused { self.tellProxyHeader(in: reading.machine.takeUndecoded()) }
+            if reading.machine.refused { self.lookForProxyHeader(in: reading.machine.takeUndecoded()) }
             self.refuseOpening(error, now: now)
         }
     }
 
     /// A balancer that names its clients where nobody asks for it is told of: each of its clients gets a 400.
     /// - Parameter taken: the bytes that have been read of a head that is none; those behind it follow.
-    private mutating func tellProxyHeader(in taken: ByteBuffer) {
+    private mutating func lookForProxyHeader(in taken: ByteBuffer) {
         var bytes = taken
         if self.inbound.readableBytes > 0 { bytes.writeImmutableBuffer(self.inbound) }
-        guard ProxyHeader.begins(bytes.readableBytesView) else { return }
-        self.actions.append(
-            .failed(self.located(WebSocketError(.protocolViolation, ProxyHeader.unwanted, phase: .opening)))
-        )
+        if ProxyHeader.begins(bytes.readableBytesView) { self.actions.append(.server(.proxyHeader)) }
     }
 
     /// Somebody else is to answer: gives back all that has come.

@@ -49,6 +49,9 @@ package enum ServerStep: Sendable {
     /// Somebody else is to answer the request. The last action: the connection has ended, and the transport goes on with
     /// these bytes, and those to come, as if nobody had read them.
     case handOn(UndecodedBytes)
+    /// The bytes that were no request begin a PROXY header: a balancer names its clients where nobody asks for it. The
+    /// refusal follows.
+    case proxyHeader
 }
 
 /// All that a peer has sent so far.

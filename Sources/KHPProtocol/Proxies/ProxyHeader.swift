@@ -26,9 +26,6 @@ package struct ProxyHeader: Sendable, Hashable {
     private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
     private static let word: [UInt8] = Array("PROXY ".utf8)
 
-    /// The message of the error that tells of a header where none is taken.
-    package static let unwanted = "The connection begins with a PROXY header, which is not taken here."
-
     /// `true` for bytes that begin as a header does, of either version, as far as that is certain.
     package static func begins(_ bytes: ByteBufferView) -> Bool {
         bytes.starts(with: Self.word) || bytes.starts(with: Self.signature)

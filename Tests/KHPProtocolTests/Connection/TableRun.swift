@@ -261,6 +261,7 @@ struct TableRun {
         case .server(.decideExtended): "decideExtended"
         case .server(.plainRequest): "plainRequest"
         case .server(.handOn): "handOn"
+        case .server(.proxyHeader): "proxyHeader"
         case .opened: "opened"
         case .failed(let error): "failed \(error.code)"
         case .closed(let info): "closed" + (info.code.map { " \($0.rawValue)" } ?? "")

@@ -243,6 +243,8 @@ final class Side {
             self.plainRequest = request
         case .server(.handOn):
             self.violate(.once, "a request is handed on that is the server's own")
+        case .server(.proxyHeader):
+            break
         case .failed(let error):
             self.fail(error)
         case .client(.established(let head)):

@@ -172,7 +172,7 @@ private struct Reception {
                 self.isOpen = true
             case .closed: self.isOver = true
             case .peerClosing: self.connection.answerHeldClose(now: self.now)
-            case .message, .chunk, .pong, .client, .failed, .event: break
+            case .message, .chunk, .pong, .client, .failed, .event, .server(.proxyHeader): break
             }
         }
         while let bytes = self.connection.output.next() { self.output.writeImmutableBuffer(bytes) }
