@@ -205,8 +205,8 @@ let package = Package(
         .testTarget(
             name: "TortureTests",
             dependencies: [
-                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPHTTP2", "KHPTesting", "TestSupport",
-                nioCore, nioPosix, nioSSL, httpTypes, logging,
+                "KHPProtocol", "KHPWebSocket", "KHPClient", "KHPServer", "KHPHTTP2", "KHPNIOHTTP1", "KHPTesting",
+                "TestSupport", nioCore, nioPosix, nioHTTP1, nioSSL, httpTypes, logging,
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],

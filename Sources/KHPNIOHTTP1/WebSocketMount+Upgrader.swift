@@ -62,7 +62,8 @@ struct MountUpgrader: HTTPServerProtocolUpgrader {
         guard
             self.mount.owns(method: upgradeRequest.method.rawValue, target: upgradeRequest.uri, fields: fields)
         else { return channel.eventLoop.makeFailedFuture(WebSocketUpgradeError.notOurs) }
-        return channel.eventLoop.submit {
+        // At once: the end of the client's stream may come in the same turn, and is to be seen by the wall.
+        return channel.eventLoop.makeCompletedFuture {
             try UpgradeWall.build(in: channel)
             return initialResponseHeaders
         }

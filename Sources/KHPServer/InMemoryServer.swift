@@ -5,7 +5,7 @@ package import NIOCore
 package import NIOSSL
 
 package struct InMemoryServer: Sendable {
-    private let mount: WebSocketMount
+    package let mount: WebSocketMount
     /// The listener's, where its connections begin with a PROXY header.
     private let entrance: Entrance?
 
@@ -21,12 +21,6 @@ package struct InMemoryServer: Sendable {
     /// - Parameter tls: the TLS that it speaks first; `nil` for none.
     package func accept(_ channel: any Channel, tls: NIOSSLContext? = nil) {
         _ = self.mount.state.setUp(channel, tls == nil ? .none : .tls, tls: tls, entrance: self.entrance)
-    }
-
-    /// Takes a connection, not up yet and without TLS, that another server's HTTP shares. Called on its event loop.
-    /// - Parameter http: sets the other server's HTTP up, once a request is none of ours.
-    package func share(_ channel: any Channel, http: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>) {
-        _ = self.mount.accept(channel, isSecure: false, http: http)
     }
 
     /// How many connections have not gone: their channels, tasks and contexts.

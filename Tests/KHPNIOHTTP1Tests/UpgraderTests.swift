@@ -29,6 +29,16 @@ private final class HostPage: ChannelInboundHandler {
     }
 }
 
+/// Has the client's stream end in the turn in which its first bytes come.
+private final class EndsAtOnce: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.fireChannelRead(data)
+        context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    }
+}
+
 private enum Pipeline: CaseIterable {
     case untyped, typed
 }
@@ -37,6 +47,7 @@ private enum Pipeline: CaseIterable {
 private func withHost(
     _ pipeline: Pipeline,
     tls: NIOSSLContext? = nil,
+    endsAtOnce: Bool = false,
     configure: (inout WebSocketMount.Configuration) -> Void = { _ in },
     @EndpointBuilder _ endpoints: () -> [Endpoint],
     outcomes told: Outcomes = Outcomes(),
@@ -47,6 +58,7 @@ private func withHost(
     let mount = try WebSocketMount(configuration: configuration, endpoints: endpoints())
     let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .childChannelInitializer { channel in
+            if endsAtOnce { try? channel.pipeline.syncOperations.addHandler(EndsAtOnce()) }
             switch pipeline {
             case .untyped:
                 return channel.eventLoop.makeCompletedFuture {
@@ -165,6 +177,21 @@ struct UpgraderTests {
             try await page.close()
         }
         if pipeline == .typed { #expect(outcomes.all.sorted() == ["host", "mount"]) }
+    }
+
+    @Test(
+        "a client whose stream ends with its request is seen to have ended",
+        .timeLimit(.minutes(1)),
+        arguments: Pipeline.allCases
+    )
+    private func endsAtOnce(_ pipeline: Pipeline) async throws {
+        try await withHost(pipeline, endsAtOnce: true, configure: { $0.keepAlive.pingInterval = nil }) {
+            echo()
+        } body: { port, _ in
+            let client = try await RawClient.connect(port)
+            try await client.send(openingRequest("/echo"))
+            #expect(String(buffer: try await client.receiveAll()).hasPrefix("HTTP/1.1 101 "))
+        }
     }
 
     @Test("our client, in the extended handshake and in hixie-76", arguments: Pipeline.allCases)

@@ -112,11 +112,14 @@ extension Scenario {
         Scenario(name: "HTTP, then a WebSocket on the same connection", act: Self.upgraded),
         Scenario(
             name: "HTTP, of another server, then a WebSocket",
-            isShared: true,
+            host: .mount,
             isInMemory: true,
             act: Self.upgraded
         ),
-        Scenario(name: "HTTP, a WebSocket on a shared connection", isShared: true, isInMemory: true) { world in
+        Scenario(name: "HTTP, a WebSocket on a shared connection", host: .mount, isInMemory: true) { world in
+            try await HTTPPeer.connected(in: world, Self.socket)
+        },
+        Scenario(name: "HTTP, upgraded by SwiftNIO", host: .upgrader, isInMemory: true) { world in
             try await HTTPPeer.connected(in: world, Self.socket)
         },
         Scenario(name: "HTTP, a WebSocket behind a PROXY header", beginsWithProxyHeader: true) { world in

@@ -23,8 +23,8 @@ struct Scenario: Sendable, CustomTestStringConvertible {
     var isTLSAlone = false
     /// `true` where the server speaks HTTP/2 too.
     var usesStreams = false
-    /// `true` where the server shares its connections with another one's HTTP.
-    var isShared = false
+    /// Another server, whose connections WebSocket shares.
+    var host: Host?
     /// `true` where each connection begins with a PROXY header.
     var beginsWithProxyHeader = false
     /// `true` where all of it is for `make torture` alone: over sockets nothing of it is taken otherwise.

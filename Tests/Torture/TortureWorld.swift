@@ -53,7 +53,7 @@ final class MemoryWorld: TortureWorld {
             plan: plan,
             watch: watch,
             server: server,
-            isShared: scenario.isShared,
+            host: scenario.host,
             peer: scenario.beginsWithProxyHeader ? try SocketAddress(ipAddress: "127.0.0.1", port: 1024) : nil,
             tls: tls,
             wait: settings.wait
@@ -110,7 +110,7 @@ private struct Wires: Sendable {
     let plan: FaultPlan
     let watch: Watch
     let server: InMemoryServer
-    let isShared: Bool
+    let host: Host?
     /// The address of every client.
     let peer: SocketAddress?
     let tls: NIOSSLContext?
@@ -137,7 +137,7 @@ private struct Wires: Sendable {
             try self.addProxy(to: ends.server)
         } else {
             try ends.server.pipeline.syncOperations.addHandler(FaultHandler(.server, self.plan, self.watch))
-            self.accept(ends.server, port)
+            try self.accept(ends.server, port)
         }
         if self.plan.next(.register) == .isLate {
             let server = NIOLoopBound(ends.server, eventLoop: eventLoop)
@@ -150,14 +150,9 @@ private struct Wires: Sendable {
         return client
     }
 
-    private func accept(_ channel: MemoryChannel, _ port: Int) {
-        guard self.isShared else { return self.server.accept(channel, tls: port == 443 ? self.tls : nil) }
-        let patience = TimeAmount(self.wait * 2)
-        self.server.share(channel) { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(HostHandler(patience: patience))
-            }
-        }
+    private func accept(_ channel: MemoryChannel, _ port: Int) throws {
+        guard let host else { return self.server.accept(channel, tls: port == 443 ? self.tls : nil) }
+        try host.take(channel, self.server.mount, patience: TimeAmount(self.wait * 2))
     }
 
     private func addProxy(to channel: MemoryChannel) throws {
