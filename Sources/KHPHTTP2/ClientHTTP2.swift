@@ -9,15 +9,15 @@ import NIOHPACK
 import NIOHTTP2
 
 extension WebSocketClient {
-    /// HTTP/2, as ``Configuration/http2`` has it.
+    /// The use of HTTP/2 for opening handshakes (RFC 8441), set in ``Configuration/http2``.
     public struct HTTP2: Sendable, Hashable {
-        /// Where it is used.
+        /// The connections that use HTTP/2.
         public enum Use: String, Sendable, Hashable, CaseIterable {
             /// HTTP/1.1 alone.
             case off
             /// HTTP/2 where the server chooses it in TLS and takes WebSockets there (RFC 8441); otherwise HTTP/1.1, if need
-            /// be on a second connection. So it is where the server asks for HTTP/1.1 (HTTP_1_1_REQUIRED), refuses the
-            /// stream, has no room for one or leaves the connection before it has taken one (RFC 9113 section 8.7).
+            /// be on a second connection. HTTP/1.1 is also used where the server asks for it (HTTP_1_1_REQUIRED), refuses
+            /// the stream, has no room for one or leaves the connection before it has taken one (RFC 9113 section 8.7).
             case preferred
             /// HTTP/2, or the connect fails with ``KHPProtocol/WebSocketError/Code/openingInvalid``; for ws, which has no
             /// TLS, and for dialects before RFC 6455, with ``KHPProtocol/WebSocketError/Code/invalidArgument``. A stream
@@ -26,7 +26,7 @@ extension WebSocketClient {
             case required
         }
 
-        /// Where it is used.
+        /// The connections that use HTTP/2.
         public var use: Use
         /// `true` to open WebSockets on a connection that the client has already, as far as the server allows streams on
         /// one (SETTINGS_MAX_CONCURRENT_STREAMS); one more is dialled beyond. While one is dialled, others wait for it.
@@ -61,7 +61,9 @@ extension WebSocketClient.Configuration {
     /// HTTP/2 for the opening handshake; off by default.
     ///
     /// It costs one wait for the server's settings before the request can be sent. Each WebSocket has a connection of its
-    /// own, unless ``WebSocketClient/HTTP2/sharesConnections`` is set. Redirects, challenges, extensions and the extended handshake are as over HTTP/1.1; each hop chooses anew.
+    /// own, unless ``WebSocketClient/HTTP2/sharesConnections`` is set. Redirects, challenges, extensions and the extended
+    /// handshake are as over HTTP/1.1; each hop chooses anew.
+    ///
     /// Observers are shown the request and its answer as HTTP/1.1 would have them, without a key.
     public var http2: WebSocketClient.HTTP2 {
         get { self.streams as? WebSocketClient.HTTP2 ?? .off }
@@ -87,10 +89,6 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
         let idleTime = share == nil ? TimeAmount.zero : TimeAmount(self.idleTime)
         let life = ConnectionLife(.init(first: patience.adding(.seconds(1)), next: idleTime))
         let watch = SettingsWatch(settled, life, within: patience)
-        let spy = GoAwaySpy { context in
-            let channel = context.channel
-            context.eventLoop.execute { channel.close(promise: nil) }
-        }
         let frames = NIOHTTP2Handler(
             mode: .client,
             eventLoop: channel.eventLoop,
@@ -103,13 +101,13 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
         }
         do {
             let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandler(spy)
+            try pipeline.addHandler(GoAwayHandler())
             try pipeline.addHandler(frames)
             try pipeline.addHandler(life)
             try pipeline.addHandler(watch)
             let multiplexer = try frames.syncMultiplexer()
             let bound = NIOLoopBound(life, eventLoop: channel.eventLoop)
-            let connection = AskedConnection(channel, multiplexer, bound)
+            let connection = ClientStreamConnection(channel, multiplexer, bound)
             return settled.futureResult.flatMap { takesWebSockets in
                 guard takesWebSockets else { return channel.eventLoop.makeSucceededFuture(false) }
                 share?(connection)
@@ -140,10 +138,7 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
     private func streams(_ limits: Limits) -> NIOHTTP2Handler.StreamConfiguration {
         var streams = NIOHTTP2Handler.StreamConfiguration()
         streams.targetWindowSize = Self.window
-        // The library insists on a low mark below the high one.
-        let marks = limits.writeMarks
-        streams.outboundBufferSizeHighWatermark = marks.high
-        streams.outboundBufferSizeLowWatermark = min(marks.low, marks.high - 1)
+        streams.setWriteMarks(limits)
         return streams
     }
 

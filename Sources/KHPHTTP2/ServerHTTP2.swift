@@ -7,7 +7,7 @@ import NIOHPACK
 import NIOHTTP2
 
 extension WebSocketServer {
-    /// HTTP/2 beside HTTP/1.1, as ``Configuration/http2`` has it: WebSockets are opened by extended CONNECT (RFC 8441), and
+    /// The limits of HTTP/2 beside HTTP/1.1, set in ``Configuration/http2``: WebSockets are opened by extended CONNECT (RFC 8441), and
     /// all other requests of the connection are answered as over HTTP/1.1.
     ///
     /// Each stream counts as a connection: among `limits.connections` and `limits.pendingHandshakes`, for the observer,
@@ -48,7 +48,8 @@ extension WebSocketServer.Configuration {
 }
 
 extension WebSocketMount.Configuration {
-    /// The same for connections that come in by a `WebSocketListener`; another server's are its own to set up.
+    /// HTTP/2 for connections that come in by a `WebSocketListener`, as in ``KHPServer/WebSocketServer/Configuration``;
+    /// another server's connections are its own to set up.
     public var http2: WebSocketServer.HTTP2? {
         get { self.streams as? WebSocketServer.HTTP2 }
         set { self.streams = newValue }
@@ -60,10 +61,6 @@ extension WebSocketServer.HTTP2: StreamProtocol {
 
     package func setUp(_ channel: any Channel, _ carrier: StreamCarrier) throws {
         let life = ConnectionLife(.init(first: carrier.firstStream, next: TimeAmount(self.idleTime)))
-        let spy = GoAwaySpy { context in
-            let channel = context.channel
-            context.eventLoop.execute { channel.close(promise: nil) }
-        }
         let frames = NIOHTTP2Handler(
             mode: .server,
             eventLoop: channel.eventLoop,
@@ -72,14 +69,14 @@ extension WebSocketServer.HTTP2: StreamProtocol {
             streamDelegate: StreamCount(life: NIOLoopBound(life, eventLoop: channel.eventLoop))
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
-                let handler = StreamHandler(ServedExchange(), isServer: true) { stream, exchange in
+                let handler = StreamHandler(ServerExchange(), isServer: true) { stream, exchange in
                     try carrier.take(stream, opensByConnect: exchange.isConnect)
                 }
                 try stream.pipeline.syncOperations.addHandler(handler)
             }
         }
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(spy)
+        try pipeline.addHandler(GoAwayHandler())
         try pipeline.addHandler(frames)
         try pipeline.addHandler(life)
     }
@@ -105,10 +102,7 @@ extension WebSocketServer.HTTP2: StreamProtocol {
     private func streams(_ limits: Limits) -> NIOHTTP2Handler.StreamConfiguration {
         var streams = NIOHTTP2Handler.StreamConfiguration()
         streams.targetWindowSize = self.window
-        // The library insists on a low mark below the high one.
-        let marks = limits.writeMarks
-        streams.outboundBufferSizeHighWatermark = marks.high
-        streams.outboundBufferSizeLowWatermark = min(marks.low, marks.high - 1)
+        streams.setWriteMarks(limits)
         streams.streamResetFrameRateLimit.maximumCount = Self.counted(self.resets)
         streams.streamResetFrameRateLimit.windowLength = TimeAmount(self.floodWindow)
         streams.streamErrorRateLimit.maximumCount = Self.counted(self.resets)
@@ -116,9 +110,9 @@ extension WebSocketServer.HTTP2: StreamProtocol {
         return streams
     }
 
-    /// The library makes room for as many moments ahead, 8 bytes each.
+    /// A limit on a rate, bounded: the library allocates 8 bytes for each event that it allows.
     private static func counted(_ most: Int) -> Int { min(max(most, 0), 65_536) }
 
-    /// Threat A21
+    /// ``windowBytes`` within the protocol's bounds (RFC 9113 section 6.9.2; threat A21).
     private var window: Int { min(max(self.windowBytes, 65_535), Int(Int32.max)) }
 }

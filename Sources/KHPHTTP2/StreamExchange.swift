@@ -25,6 +25,11 @@ protocol StreamExchange: SendableMetatype {
     static func answer(to fault: StreamFault) -> [StreamPiece]?
 }
 
+extension HeadLimits {
+    /// The limits of a head that this side has written: none that it can reach.
+    static var ownHeads: HeadLimits { HeadLimits(lineBytes: 1 << 20, headBytes: 1 << 20, fieldCount: 1 << 16) }
+}
+
 /// The content of a frame.
 enum StreamPiece: Equatable {
     case head(HPACKHeaders, isLast: Bool)

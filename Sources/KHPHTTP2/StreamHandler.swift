@@ -94,7 +94,7 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
     }
 
     private func refuse(_ fault: StreamFault, _ context: ChannelHandlerContext) {
-        // Only the first head can have none, and nothing has been said before it.
+        // Only a server answers: the fault is in the first head, before which nothing has been written.
         guard let answer = Exchange.answer(to: fault) else {
             context.fireErrorCaught(IOError(errnoCode: EPROTO, reason: fault.what))
             return self.reset(context, .protocolError)
@@ -130,7 +130,7 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if let closed = error as? NIOHTTP2Errors.StreamClosed {
-            // Our own is no news.
+            // This side has reset the stream itself.
             if self.hasBeenReset { return }
             if let refusal = self.refusal(closed) { return context.fireErrorCaught(refusal) }
             let reason = "the peer reset the stream: \(closed.errorCode)"
@@ -276,5 +276,15 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
         // A client's stream that has said nothing is not on the wire.
         guard self.isServer || self.output != .untouched else { return context.close(promise: nil) }
         context.writeAndFlush(self.wrapOutboundOut(.rstStream(code)), promise: nil)
+    }
+}
+
+extension NIOHTTP2Handler.StreamConfiguration {
+    /// Sets the bounds of the unwritten bytes of a stream.
+    mutating func setWriteMarks(_ limits: Limits) {
+        // swift-nio-http2 requires a low mark below the high one.
+        let marks = limits.writeMarks
+        self.outboundBufferSizeHighWatermark = marks.high
+        self.outboundBufferSizeLowWatermark = min(marks.low, marks.high - 1)
     }
 }

@@ -14,7 +14,7 @@ struct ExchangeTests {
 
     @Test("an extended CONNECT is a GET that upgrades, without a key; cookies are one field again")
     func connect() throws {
-        var exchange = ServedExchange()
+        var exchange = ServerExchange()
         let head = HPACKHeaders(
             Self.connect + [
                 ("sec-websocket-version", "13"), ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="), ("cookie", "a=1"),
@@ -46,7 +46,7 @@ struct ExchangeTests {
             "HTTP/1.1 101 Web Socket Protocol Handshake\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: a\r\n"
             + "Upgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nframes"
         for size in [1, 7, 1000] {
-            var exchange = ServedExchange()
+            var exchange = ServerExchange()
             _ = try exchange.receive(HPACKHeaders(Self.connect), isLast: false)
             var rest = ByteBuffer(string: answer)
             var pieces: [StreamPiece] = []
@@ -99,7 +99,7 @@ struct ExchangeTests {
     )
     func refused(_ answer: Answer) throws {
         for size in [1, 1000] {
-            var exchange = ServedExchange()
+            var exchange = ServerExchange()
             let request = HPACKHeaders([
                 (":method", answer.method), (":scheme", "https"), (":path", "/"), (":authority", "example.com"),
             ])
@@ -124,7 +124,7 @@ struct ExchangeTests {
 
     @Test("a request with content of unknown length is chunked, so that its end can be seen")
     func chunked() throws {
-        var exchange = ServedExchange()
+        var exchange = ServerExchange()
         let request = HPACKHeaders([
             (":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "example.com"),
         ])
@@ -136,7 +136,7 @@ struct ExchangeTests {
         #expect(exchange.receive(ByteBuffer()).readableBytes == 0)
         #expect(String(buffer: exchange.receiveEnd()) == "0\r\n\r\n")
         // Of a known length it stays as it is.
-        exchange = ServedExchange()
+        exchange = ServerExchange()
         _ = try exchange.receive(
             HPACKHeaders(request.map { ($0.name, $0.value) } + [("content-length", "3")]),
             isLast: false
@@ -155,12 +155,12 @@ struct ExchangeTests {
         ] as [([(String, String)], Int)]
     )
     func hostile(fields: [(String, String)], status: Int) {
-        var exchange = ServedExchange()
+        var exchange = ServerExchange()
         let names = Set(fields.map(\.0))
         let head = HPACKHeaders(Self.connect.filter { !names.contains($0.0) } + fields)
         let fault = #expect(throws: StreamFault.self) { try exchange.receive(head, isLast: false) }
         #expect(fault?.status == status)
-        #expect(fault.flatMap(ServedExchange.answer)?.count == 2)
+        #expect(fault.flatMap(ServerExchange.answer)?.count == 2)
     }
 
     @Test(
@@ -185,7 +185,7 @@ struct ExchangeTests {
             for _ in 0..<Int.random(in: 0...4, using: &random) {
                 fields.append((names.randomElement(using: &random) ?? "", text()))
             }
-            var exchange = ServedExchange()
+            var exchange = ServerExchange()
             guard var bytes = try? exchange.receive(HPACKHeaders(fields), isLast: true) else { continue }
             var decoder = RequestHeadDecoder(limits: HeadLimits())
             // Refused by the reader of HTTP/1.1, or one head and nothing behind it.
@@ -231,7 +231,7 @@ struct ExchangeTests {
             fields.removeAll { $0.0 == name }
             if let value { fields.append((name, value)) }
         }
-        var exchange = ServedExchange()
+        var exchange = ServerExchange()
         let bytes = try exchange.receive(HPACKHeaders(fields), isLast: true)
         #expect(String(buffer: bytes).hasPrefix(head), "\(String(buffer: bytes))")
     }
@@ -241,14 +241,14 @@ struct ExchangeTests {
         var fields = Self.connect.filter { $0.0 != missing }
         // Without a protocol the authority is the target.
         if missing == ":authority" { fields.removeAll { $0.0 == ":protocol" } }
-        var exchange = ServedExchange()
+        var exchange = ServerExchange()
         let fault = #expect(throws: StreamFault.self) { try exchange.receive(HPACKHeaders(fields), isLast: false) }
         #expect(fault?.status == 400)
     }
 
     @Test("trailers of a request say nothing")
     func requestTrailers() throws {
-        var exchange = ServedExchange()
+        var exchange = ServerExchange()
         let request = [(":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", "example.com")]
         _ = try exchange.receive(HPACKHeaders(request), isLast: false)
         #expect(try exchange.receive(HPACKHeaders([("x", "y")]), isLast: true).readableBytes == 0)
@@ -258,7 +258,7 @@ struct ExchangeTests {
     @Test("a refusal of a CONNECT is a response like others, behind provisional ones; a 101 opens nothing else")
     func notOpened() throws {
         for (fields, isConnect) in [(Self.connect, true), (Self.connect.filter { $0.0 != ":protocol" }, false)] {
-            var exchange = ServedExchange()
+            var exchange = ServerExchange()
             _ = try exchange.receive(HPACKHeaders(fields), isLast: false)
             let provisional = isConnect ? "100 Continue" : "101 Switching Protocols"
             let answer =
@@ -281,7 +281,7 @@ struct ExchangeTests {
         arguments: ["200 OK\r\nContent-Length: x", "200 OK\r\nTransfer-Encoding: gzip, chunked, gzip", "OK"]
     )
     func unreadableResponse(_ head: String) throws {
-        var exchange = ServedExchange()
+        var exchange = ServerExchange()
         _ = try exchange.receive(HPACKHeaders(Self.connect), isLast: false)
         #expect(throws: StreamFault.self) { try exchange.send(ByteBuffer(string: "HTTP/1.1 \(head)\r\n\r\n")) }
     }

@@ -33,10 +33,10 @@ struct StreamGrowthTests {
             let head = HPACKHeaders(fields)
             return {
                 if isServer {
-                    var exchange = ServedExchange()
+                    var exchange = ServerExchange()
                     _ = try? exchange.receive(head, isLast: true)
                 } else {
-                    var exchange = AskedExchange()
+                    var exchange = ClientExchange()
                     _ = try? exchange.receive(head, isLast: true)
                 }
             }
@@ -50,7 +50,7 @@ struct StreamGrowthTests {
             let head = HPACKHeaders([(":method", "POST"), (":scheme", "https"), (":path", "/")])
             let frame = ByteBuffer(bytes: [0x61])
             return {
-                var exchange = ServedExchange()
+                var exchange = ServerExchange()
                 guard var all = try? exchange.receive(head, isLast: false) else { return }
                 for _ in 0..<bytes { all.writeImmutableBuffer(exchange.receive(frame)) }
             }

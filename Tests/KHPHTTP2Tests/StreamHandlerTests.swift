@@ -96,10 +96,10 @@ private final class Stream<Exchange: StreamExchange> {
     }
 }
 
-extension Stream where Exchange == ServedExchange {
+extension Stream where Exchange == ServerExchange {
     /// A server's.
-    convenience init(begin: StreamHandler<ServedExchange>.Begin? = nil) throws {
-        try self.init(ServedExchange(), isServer: true, begin: begin)
+    convenience init(begin: StreamHandler<ServerExchange>.Begin? = nil) throws {
+        try self.init(ServerExchange(), isServer: true, begin: begin)
     }
 
     /// A server's whose request has come, and whose response has begun.
@@ -143,7 +143,7 @@ private let (noError, protocolError, internalError, refused, cancel) =
     @Test("a stream without room, or whose handler cannot be put in place, is reset, and nothing of it is told")
     func notBegun() throws {
         for (begin, code) in [({ _, _ in false }, refused), ({ _, _ in throw Broken() }, internalError)]
-            as [(StreamHandler<ServedExchange>.Begin, String)]
+            as [(StreamHandler<ServerExchange>.Begin, String)]
         {
             let stream = try Stream(begin: begin)
             try stream.receive(request)
@@ -172,7 +172,7 @@ private let (noError, protocolError, internalError, refused, cancel) =
 
     @Test("an answer that a client cannot read is an error, and the stream is reset")
     func unreadableAnswer() throws {
-        let stream = try Stream(AskedExchange(), isServer: false)
+        let stream = try Stream(ClientExchange(), isServer: false)
         stream.send(asking)
         #expect(try stream.written() == ["head "])
         try stream.receive([(":status", "101")])
@@ -203,8 +203,8 @@ private let (noError, protocolError, internalError, refused, cancel) =
     )
     func refusals(_ code: HTTP2ErrorCode, _ isLeft: Bool, _ told: String) throws {
         for isAnswered in [false, true] {
-            let stream = try Stream(AskedExchange(), isServer: false)
-            let handler = try stream.channel.pipeline.syncOperations.handler(type: StreamHandler<AskedExchange>.self)
+            let stream = try Stream(ClientExchange(), isServer: false)
+            let handler = try stream.channel.pipeline.syncOperations.handler(type: StreamHandler<ClientExchange>.self)
             handler.isLeft = { isLeft && $0 > 0 }
             stream.send(asking)
             if isAnswered { try stream.receive([(":status", "200")]) }
@@ -285,7 +285,7 @@ private let (noError, protocolError, internalError, refused, cancel) =
         served.channel.close(promise: nil)
         #expect(try served.written() == [cancel])
         #expect(served.channel.isActive)
-        let asked = try Stream(AskedExchange(), isServer: false)
+        let asked = try Stream(ClientExchange(), isServer: false)
         asked.channel.close(promise: nil)
         #expect(try asked.written() == [])
         #expect(!asked.channel.isActive)
@@ -296,7 +296,7 @@ private let (noError, protocolError, internalError, refused, cancel) =
         let goodbye = EndTimeouts().goodbye
         for isClient in [false, true] {
             let served = try Stream.answered()
-            let asked = try Stream(AskedExchange(), isServer: false)
+            let asked = try Stream(ClientExchange(), isServer: false)
             asked.send(asking)
             _ = try asked.written()
             let channel = isClient ? asked.channel : served.channel

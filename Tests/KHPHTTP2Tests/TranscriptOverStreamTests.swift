@@ -36,15 +36,15 @@ struct TranscriptOverStreamTests {
     /// proves itself wrongly, bytes in its place.
     private static func onStream(_ transcript: Transcript, against role: Role) -> Transcript? {
         var steps: [Transcript.Step] = []
-        var asked = AskedExchange()
-        var served = ServedExchange()
+        var asked = ClientExchange()
+        var served = ServerExchange()
         var requests = 0
         var answers = 0
         for step in transcript.steps {
             var step = step
             switch step.action {
             case .connect:
-                (asked, served, requests, answers) = (AskedExchange(), ServedExchange(), 0, 0)
+                (asked, served, requests, answers) = (ClientExchange(), ServerExchange(), 0, 0)
             case .does(.client, .opening(let head)):
                 requests += 1
                 guard requests == 1, let (sent, received) = Self.request(head, &asked, &served) else { return nil }
@@ -70,8 +70,8 @@ struct TranscriptOverStreamTests {
     /// The request as a client says it, and as the server gets it.
     private static func request(
         _ head: ByteBuffer,
-        _ asked: inout AskedExchange,
-        _ served: inout ServedExchange
+        _ asked: inout ClientExchange,
+        _ served: inout ServerExchange
     ) -> (ByteBuffer, ByteBuffer)? {
         var input = head
         var server = OpeningServer()
@@ -86,8 +86,8 @@ struct TranscriptOverStreamTests {
     /// The answer as a server says it, and as the client gets it.
     private static func answer(
         _ head: ByteBuffer,
-        _ served: inout ServedExchange,
-        _ asked: inout AskedExchange
+        _ served: inout ServerExchange,
+        _ asked: inout ClientExchange
     ) -> (ByteBuffer, ByteBuffer)? {
         let text = String(buffer: head)
         if text.hasPrefix("HTTP/1.1 101") {

@@ -16,7 +16,6 @@ extension ParserTable {
         Agreement init write
         AnswerFault of
         ApplicationFields isReservedInAnswer validate
-        AskedExchange receive send
         AuthenticationGate init judge
         AuthenticationGate.Fault invalid
         AuthenticationGate.Verdict isWrong
@@ -40,6 +39,7 @@ extension ParserTable {
         ChallengeRequest init
         CheckedRequest init
         ClientAddressRule client
+        ClientExchange receive send
         ClientHandshake challenge replay
         ClientHandshake.Challenged init
         ClientHandshake.Opening init
@@ -229,10 +229,10 @@ extension ParserTable {
         SecretName isSecret
         SecretName.Table contains init isWithin
         ServedEndpoint refusal reply
-        ServedExchange receive send
         ServedHTTP receive
         ServerAuthentication init
         ServerDecisions reply
+        ServerExchange receive send
         ServerIdentity init
         ServerReply init
         ServerSession hasAgreed

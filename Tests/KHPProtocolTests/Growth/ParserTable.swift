@@ -119,12 +119,12 @@ enum ParserTable {
 
     /// Suites outside of the rows that measure the same, by what they measure. Their modules are not those of the rows.
     static let elsewhere: [String: String] = [
-        "AskedExchange": "KHPHTTP2Tests/StreamGrowthTests",
         "ClientAddressRule": "KHPServerTests/GrowthRows+Server",
+        "ClientExchange": "KHPHTTP2Tests/StreamGrowthTests",
         "GoAwayFinder": "KHPHTTP2Tests/StreamGrowthTests",
         "RequestCookies": "KHPServerTests/GrowthRows+Server",
         "RequestQuery": "KHPServerTests/GrowthRows+Server",
-        "ServedExchange": "KHPHTTP2Tests/StreamGrowthTests",
+        "ServerExchange": "KHPHTTP2Tests/StreamGrowthTests",
         "StreamTarget": "KHPHTTP2Tests/StreamGrowthTests",
         "UsersFile": "KHPServerTests/GrowthRows+Server",
     ]

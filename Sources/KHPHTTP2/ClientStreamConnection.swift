@@ -1,11 +1,12 @@
-// A client's connection, as those see it who want a stream on it.
+// A client's connection of HTTP/2, on which streams are opened.
 
 import KHPClient
 import KHPWebSocket
 import NIOCore
 import NIOHTTP2
 
-final class AskedConnection: StreamConnection {
+/// A client's connection of HTTP/2. Each of its streams carries one handshake (RFC 8441 section 5).
+final class ClientStreamConnection: StreamConnection {
     let channel: any Channel
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
     private let life: NIOLoopBound<ConnectionLife>
@@ -28,7 +29,7 @@ final class AskedConnection: StreamConnection {
             let stream = self.multiplexer.createStreamChannel { stream in
                 stream.eventLoop.makeCompletedFuture {
                     let pipeline = stream.pipeline.syncOperations
-                    let handler = StreamHandler(AskedExchange(), isServer: false)
+                    let handler = StreamHandler(ClientExchange(), isServer: false)
                     handler.isLeft = { life.value.isLeft($0) }
                     try pipeline.addHandler(handler)
                     try pipeline.addHandler(try makeHandler(stream), name: "khp")

@@ -6,10 +6,10 @@ import Testing
 @testable import KHPHTTP2
 
 @Suite("A client's stream of HTTP/2 as the bytes of HTTP/1.1 (RFC 8441 section 5)")
-struct AskedExchangeTests {
+struct ClientExchangeTests {
     @Test("a client's request is an extended CONNECT, whose credentials are kept out of the tables of compression")
     func asked() throws {
-        var exchange = AskedExchange()
+        var exchange = ClientExchange()
         let pieces = try exchange.send(
             ByteBuffer(
                 string: "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -45,7 +45,7 @@ struct AskedExchangeTests {
         ]
     )
     func answered(status: String, isLast: Bool, bytes: String) throws {
-        var exchange = AskedExchange()
+        var exchange = ClientExchange()
         let answer = try exchange.receive(HPACKHeaders([(":status", status)]), isLast: isLast)
         #expect(String(buffer: answer) == bytes)
         #expect(!exchange.isTunnel)
@@ -53,7 +53,7 @@ struct AskedExchangeTests {
 
     @Test("fields of a connection, and proofs that HTTP/2 has no use for, are no part of an answer")
     func answeredWithFieldsOfAConnection() throws {
-        var exchange = AskedExchange()
+        var exchange = ClientExchange()
         let head = HPACKHeaders([
             (":status", "200"), ("connection", "close"), ("upgrade", "h2c"), ("transfer-encoding", "chunked"),
             ("keep-alive", "timeout=5"), ("sec-websocket-accept", "x"), ("date", "today"),
@@ -70,14 +70,14 @@ struct AskedExchangeTests {
         arguments: ["101", "99", "099", "+99", "+200", "0200", "abc", "1000", ""]
     )
     func unknownStatus(_ status: String) {
-        var exchange = AskedExchange()
+        var exchange = ClientExchange()
         #expect(throws: StreamFault.self) { try exchange.receive(HPACKHeaders([(":status", status)]), isLast: false) }
     }
 
     @Test("behind the answer trailers say nothing, and what is sent behind the request is content")
     func behindAnswer() throws {
         for status in ["200", "404"] {
-            var exchange = AskedExchange()
+            var exchange = ClientExchange()
             let head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
             #expect(try exchange.send(ByteBuffer(string: String(head.prefix(9)))) == [])
             let pieces = try exchange.send(ByteBuffer(string: head.dropFirst(9) + "glued"))
@@ -96,8 +96,8 @@ struct AskedExchangeTests {
 
     @Test("a request of ours that cannot be read is said nowhere")
     func unreadableRequest() {
-        var exchange = AskedExchange()
+        var exchange = ClientExchange()
         #expect(throws: StreamFault.self) { try exchange.send(ByteBuffer(string: "GET\r\n\r\n")) }
-        #expect(AskedExchange.answer(to: StreamFault(500, "")) == nil)
+        #expect(ClientExchange.answer(to: StreamFault(500, "")) == nil)
     }
 }

@@ -7,7 +7,8 @@ import KHPProtocol
 import NIOCore
 import NIOHPACK
 
-struct AskedExchange: StreamExchange {
+/// The exchange on a client's stream.
+struct ClientExchange: StreamExchange {
     private enum Response {
         case head
         case tunnel
@@ -19,12 +20,7 @@ struct AskedExchange: StreamExchange {
     private var decoder: RequestHeadDecoder
     private var unsent = ByteBuffer()
 
-    /// Our own heads are as long as they are.
-    init() {
-        self.decoder = RequestHeadDecoder(
-            limits: HeadLimits(lineBytes: 1 << 20, headBytes: 1 << 20, fieldCount: 1 << 16)
-        )
-    }
+    init() { self.decoder = RequestHeadDecoder(limits: .ownHeads) }
 
     var isTunnel: Bool {
         if case .tunnel = self.response { true } else { false }

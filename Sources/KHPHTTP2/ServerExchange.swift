@@ -7,7 +7,8 @@ import KHPProtocol
 import NIOCore
 import NIOHPACK
 
-struct ServedExchange: StreamExchange {
+/// The exchange on a server's stream.
+struct ServerExchange: StreamExchange {
     private enum Request {
         case head
         case tunnel
@@ -31,12 +32,7 @@ struct ServedExchange: StreamExchange {
     /// True for an extended CONNECT.
     private(set) var isConnect = false
 
-    /// Our own heads are as long as they are.
-    init() {
-        self.decoder = ResponseHeadDecoder(
-            limits: HeadLimits(lineBytes: 1 << 20, headBytes: 1 << 20, fieldCount: 1 << 16)
-        )
-    }
+    init() { self.decoder = ResponseHeadDecoder(limits: .ownHeads) }
 
     var isTunnel: Bool {
         if case .tunnel = self.response { true } else { false }

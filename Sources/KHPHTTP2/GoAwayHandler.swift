@@ -1,5 +1,5 @@
-// Looks at the frames that go out for a GOAWAY that names an error: behind it the connection is of no use any more, and
-// swift-nio-http2 leaves it to others to close it, without telling its errors from those of a single stream (threat A19).
+// Closes a connection of HTTP/2 after the GOAWAY with which this side reports an error: swift-nio-http2 leaves that to other
+// handlers, and does not tell errors of the connection from those of a single stream (threat A19).
 
 import NIOCore
 
@@ -49,16 +49,12 @@ struct GoAwayFinder {
     }
 }
 
-/// Stands before the handler of frames.
-final class GoAwaySpy: ChannelOutboundHandler {
+/// Closes the channel once a GOAWAY that names an error has been passed on. Stands before the handler of frames.
+final class GoAwayHandler: ChannelOutboundHandler {
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
     private var finder = GoAwayFinder()
-    private let found: (ChannelHandlerContext) -> Void
-
-    /// - Parameter found: called once the frame has been passed on.
-    init(found: @escaping (ChannelHandlerContext) -> Void) { self.found = found }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         var hasFailed = false
@@ -66,6 +62,9 @@ final class GoAwaySpy: ChannelOutboundHandler {
             hasFailed = self.finder.look(at: bytes) != nil
         }
         context.write(data, promise: promise)
-        if hasFailed { self.found(context) }
+        if hasFailed {
+            let channel = context.channel
+            context.eventLoop.execute { channel.close(promise: nil) }
+        }
     }
 }
