@@ -7,8 +7,8 @@ import NIOHPACK
 import NIOHTTP2
 
 extension WebSocketServer {
-    /// The limits of HTTP/2 beside HTTP/1.1, set in ``Configuration/http2``: WebSockets are opened by extended CONNECT (RFC 8441), and
-    /// all other requests of the connection are answered as over HTTP/1.1.
+    /// The limits of HTTP/2 beside HTTP/1.1, set in ``Configuration/http2``. WebSockets are opened by extended CONNECT
+    /// (RFC 8441), and all other requests of the connection are answered as over HTTP/1.1.
     ///
     /// Each stream counts as a connection: among `limits.connections` and `limits.pendingHandshakes`, for the observer,
     /// and in a graceful shutdown. The connection that carries it takes one more of `limits.connections`. Heads, messages

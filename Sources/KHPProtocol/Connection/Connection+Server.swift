@@ -44,20 +44,21 @@ extension Connection {
             if self.configuration.isOwn != nil, reading.machine.refused {
                 return self.handOn(reading.machine.takeUndecoded())
             }
-            if reading.machine.refused { self.lookForProxyHeader(in: reading.machine.takeUndecoded()) }
+            if reading.machine.refused { self.reportProxyHeader(in: reading.machine.takeUndecoded()) }
             self.refuseOpening(error, now: now)
         }
     }
 
-    /// A balancer that names its clients where nobody asks for it is told of: each of its clients gets a 400.
+    /// Reports a header of the PROXY protocol in the place of a request: a balancer sends it to a listener that does not
+    /// expect one, and all of its clients get a 400.
     /// - Parameter taken: the bytes that have been read of a head that is none; those behind it follow.
-    private mutating func lookForProxyHeader(in taken: ByteBuffer) {
+    private mutating func reportProxyHeader(in taken: ByteBuffer) {
         var bytes = taken
         if self.inbound.readableBytes > 0 { bytes.writeImmutableBuffer(self.inbound) }
         if ProxyHeader.begins(bytes.readableBytesView) { self.actions.append(.server(.proxyHeader)) }
     }
 
-    /// Somebody else is to answer: gives back all that has come.
+    /// Ends this connection, so that another handler answers the request: gives back all bytes that have come.
     /// - Parameter taken: the bytes that have been read; those behind them follow.
     private mutating func handOn(_ taken: ByteBuffer) {
         var bytes = taken
@@ -74,7 +75,7 @@ extension Connection {
 
     // MARK: Answers of the shell to the opening request
 
-    /// 101. An answer that nobody waits for, as the connection has gone on by itself, is left alone.
+    /// Accepts the opening request: the 101 is written. Does nothing where the connection has left the handshake by itself.
     ///
     /// - Parameters:
     ///   - principal: the name of the client, where it has proved that.
@@ -100,26 +101,32 @@ extension Connection {
         if let configuration = plan.values.configuration { self.adopt(configuration) }
         if plan.values.kaazingLegacy { self.legacy = KaazingLegacy(query: request.query) }
         self.link.codec.toleratesLongLength = self.legacy != .off
-        let own = plan.extensionsForConnection()
+        let accepted = AcceptedPlan(
+            plan: plan,
+            extensions: plan.extensionsForConnection(),
+            principal: principal
+        )
         guard request.opening == .acceptKey else {
-            let accepted = AcceptedPlan(plan: plan, extensions: own, principal: principal)
-            return self.accept(
-                request,
-                accepted,
-                response: response,
-                in: plan.values.dialects[place],
-                of: server,
-                now: now
-            )
+            let dialect = plan.values.dialects[place]
+            return self.accept(request, accepted, response: response, in: dialect, of: server, now: now)
         }
+        self.acceptRFC6455(request, accepted, response: response, of: server, now: now)
+    }
+
+    /// The 101 of RFC 6455 section 4.2.2, with the extensions that are negotiated in it.
+    private mutating func acceptRFC6455(
+        _ request: OpeningRequest,
+        _ accepted: AcceptedPlan,
+        response: HandshakeResponse?,
+        of server: ServerHandshake,
+        now: NIODeadline
+    ) {
+        let values = accepted.plan.values
         let acceptValue = request.acceptValue
-        let subprotocol =
-            plan.values.extended
-            ? Subprotocols.extendedHandshake
-            : response?.subprotocol
-                ?? Subprotocols.choose(supported: plan.values.subprotocols, offered: request.subprotocols)
-        // Extensions that may be negotiated inside wait for that.
-        let supported = plan.values.extended ? own.filter { $0.layers == [.opening] } : own
+        let subprotocol = accepted.plan.openingSubprotocol(of: request, chosen: response?.subprotocol)
+        // The extended handshake negotiates the extensions that may be negotiated there.
+        let supported =
+            values.extended ? accepted.extensions.filter { $0.layers == [.opening] } : accepted.extensions
         let extensions: [NegotiatedExtension]
         do throws(OfferedExtensions.Refused) {
             extensions = try OfferedExtensions.choose(
@@ -139,16 +146,12 @@ extension Connection {
             server: self.configuration.serverName,
             fields: response?.headers
         )
-        acceptance.write(into: &self.output)
-        if self.isObserved {
-            self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
-        }
-        self.link.isUp = true
-        if plan.values.extended {
+        self.writeAcceptance(acceptance)
+        if values.extended {
             self.installForHandshake(extensions, from: supported, now: now)
             self.startExtended(
                 request,
-                AcceptedPlan(plan: plan, extensions: own, principal: principal),
+                accepted,
                 acceptValue: acceptValue,
                 negotiated: extensions,
                 of: server,
@@ -164,15 +167,24 @@ extension Connection {
                         extensions: extensions,
                         status: nil,
                         response: nil,
-                        principal: principal
+                        principal: accepted.principal
                     )
                 ),
                 negotiated: extensions,
-                extensions: own,
-                sessionLifetime: plan.values.sessionLifetime,
+                extensions: accepted.extensions,
+                sessionLifetime: values.sessionLifetime,
                 now: now
             )
         }
+    }
+
+    /// Writes the 101, after which bytes of the WebSocket may be written.
+    private mutating func writeAcceptance(_ acceptance: Acceptance) {
+        acceptance.write(into: &self.output)
+        if self.isObserved {
+            self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
+        }
+        self.link.isUp = true
     }
 
     /// A redirect for a client that asks for the Kaazing legacy exchange and offers no subprotocol: 101, then the
@@ -195,11 +207,7 @@ extension Connection {
             date: self.configuration.date(),
             server: self.configuration.serverName
         )
-        acceptance.write(into: &self.output)
-        if self.isObserved {
-            self.actions.append(.event(.openingResponse(head: acceptance.head.redactedText, status: 101)))
-        }
-        self.link.isUp = true
+        self.writeAcceptance(acceptance)
         self.sendLegacy(message)
         self.leave(.normalClosure, now: now)
         return true
@@ -236,12 +244,13 @@ extension Connection {
         self.leave(nil, now: now)
     }
 
-    /// The application is told, and the client gets a 500 of our own.
+    /// Reports to the application that its response cannot be sent, and answers 500.
     private mutating func refuseFaultyAnswer(_ fault: String, method: String = "GET", now: NIODeadline) {
         self.reportFaultyAnswer(fault, phase: .opening)
         self.refuseOpening(Refusal.faultyAnswer().response, method: method, now: now)
     }
 
+    /// Reports to the application that its response cannot be sent.
     mutating func reportFaultyAnswer(_ fault: String, phase: WebSocketError.Phase) {
         self.actions.append(.failed(self.located(WebSocketError(.invalidArgument, fault, phase: phase))))
     }

@@ -23,11 +23,7 @@ extension Connection {
         now: NIODeadline
     ) {
         let values = accepted.plan.values
-        let subprotocol =
-            values.extended
-            ? Subprotocols.extendedHandshake
-            : response?.subprotocol
-                ?? Subprotocols.choose(supported: values.subprotocols, offered: request.subprotocols)
+        let subprotocol = accepted.plan.openingSubprotocol(of: request, chosen: response?.subprotocol)
         // D40
         guard
             dialect != .whatwg2010 || subprotocol != nil || request.subprotocols.isEmpty
@@ -111,7 +107,7 @@ extension Connection {
         self.giveUp(awaited, late, of: server, now: now)
     }
 
-    /// The answer does not come to its end: a refusal, or the end alone where the head of the 101 is out.
+    /// Ends the handshake without an answer of the eight bytes: a refusal, or the end alone where the head of the 101 is out.
     private mutating func giveUp(
         _ awaited: AwaitedKey,
         _ refusal: Refusal,

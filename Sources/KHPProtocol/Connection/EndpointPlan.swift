@@ -19,7 +19,7 @@ package final class EndpointPlan: Sendable {
         package var servesWithoutSubprotocol = false
         /// How long the open socket may last; `nil` for ever.
         package var sessionLifetime: TimeAmount?
-        /// In place of the listener's; `nil` where the endpoint wants nothing else.
+        /// The endpoint's settings in place of the listener's; `nil` where the listener's hold.
         package var configuration: ConnectionConfiguration?
         /// `true` when a client that asks for the Kaazing legacy exchange gets it (D7).
         package var kaazingLegacy = true
@@ -31,13 +31,20 @@ package final class EndpointPlan: Sendable {
 
     package init(_ values: Values = Values()) { self.values = values }
 
+    /// The subprotocol of the 101; `nil` for none.
+    /// - Parameter chosen: the subprotocol that the application has chosen; `nil` where it leaves the choice to the plan.
+    func openingSubprotocol(of request: OpeningRequest, chosen: String?) -> String? {
+        if self.values.extended { return Subprotocols.extendedHandshake }
+        return chosen ?? Subprotocols.choose(supported: self.values.subprotocols, offered: request.subprotocols)
+    }
+
     /// The extensions as one connection negotiates them.
     func extensionsForConnection() -> [any WebSocketExtension] {
         self.values.extensions.isEmpty ? [] : self.values.extensions.map { $0.forConnection(.server) }
     }
 }
 
-/// The plan of an accepted connection, with what is its own.
+/// The plan of an accepted connection, with the values that belong to this connection alone.
 struct AcceptedPlan {
     let plan: EndpointPlan
     /// The plan's extensions as this connection negotiates them.

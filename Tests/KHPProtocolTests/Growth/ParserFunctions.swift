@@ -90,6 +90,7 @@ extension ParserTable {
         Endpoint.Options init
         EndpointConfiguration.Values init
         EndpointPattern init match segments
+        EndpointPlan openingSubprotocol
         EndpointSet endpoint match owns
         Entrance init
         EscapedControl message needsEscape receive
