@@ -34,8 +34,7 @@ final class HostDoor: ChannelDuplexHandler, RemovableChannelHandler {
         guard let context else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         // The future is the application's, and may be of any event loop.
-        self.port.setUp(context.channel).hop(to: context.eventLoop).whenComplete { result in bound.value.isSetUp(result)
-        }
+        self.port.setUp(context.channel).hop(to: context.eventLoop).whenComplete { bound.value.isSetUp($0) }
     }
 
     private func isSetUp(_ result: Result<Void, any Error>) {

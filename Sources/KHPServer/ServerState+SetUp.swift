@@ -41,7 +41,7 @@ extension ServerState {
             return false
         }
         guard let entry = self.enter(channel.remoteAddress, by: entrance, isShared: port != nil) else {
-            self.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
+            self.logTooMany(channel.remoteAddress)
             // Their HTTP shall not want for room because ours does.
             if let port { return self.give(channel, to: port) }
             // A connection that cannot be served costs nothing more: no head is read, no TLS is negotiated, and few of
@@ -132,7 +132,7 @@ extension ServerState {
             // Another proxy, which names its own client with the request.
             if entry.entrance.clients.isTrusted(client) || self.count(entry, for: client) { return true }
             self.rejected(.address, client)
-            self.log(.notice, "connection refused: too many", ["peer": "\(client?.peerName ?? "")"])
+            self.logTooMany(client)
             return false
         } failed: { error, bytes in
             let words: Logger.Message =
@@ -264,7 +264,7 @@ extension ServerState {
     ) throws {
         let pipeline = channel.pipeline.syncOperations
         guard let entry = self.enter(channel.remoteAddress) else {
-            self.log(.notice, "connection refused: too many", ["peer": "\(channel.remoteAddress?.peerName ?? "")"])
+            self.logTooMany(channel.remoteAddress)
             return try pipeline.addHandler(OverloadRefusal(), position: successor.map { .before($0) } ?? .last)
         }
         let (handler, _) = self.handler(channel, entry, security, nil)

@@ -42,6 +42,11 @@ extension ServerState {
         for instrument in instruments { instrument.rejected(reason, connection) }
     }
 
+    /// Logs the refusal of a connection for which there is no place.
+    func logTooMany(_ peer: SocketAddress?) {
+        self.log(.notice, "connection refused: too many", ["peer": "\(peer?.peerName ?? "")"])
+    }
+
     /// A connection begins with a PROXY header where none is taken: a balancer and this listener are set up otherwise.
     func tellUnwantedProxyHeader(at entrance: Entrance, from peer: SocketAddress?) {
         // There it is a second one.

@@ -1,8 +1,9 @@
-// Attempts of many connections at once, each in a task of its own that waits for its turn here.
+// Checks of credentials by many connections at once: each runs in a task of its own, which waits here for its turn.
 
 import NIOCore
 import Synchronization
 
+/// Admits the checks of credentials in the order of ``AttemptTurns``.
 final class AttemptGate: Sendable {
     enum Permission: Sendable {
         case granted(AttemptTurns<AddressKey>.Attempt)
@@ -12,6 +13,16 @@ final class AttemptGate: Sendable {
         case turnedAway
         /// The connection ended before its turn came.
         case givenUp
+
+        /// `nil` where the attempt waits.
+        fileprivate init?(_ answer: AttemptTurns<AddressKey>.Answer) {
+            switch answer {
+            case .begins(let attempt): self = .granted(attempt)
+            case .refused(let wait): self = .refused(wait)
+            case .turnedAway: self = .turnedAway
+            case .waits: return nil
+            }
+        }
     }
 
     private struct State {
@@ -31,7 +42,7 @@ final class AttemptGate: Sendable {
         self.state.withLock { $0.turns.refusal(address, now: .now()) }
     }
 
-    /// Waits until credentials of `address` may be looked at. Whoever is permitted to says ``end(_:isWrong:)``.
+    /// Waits until credentials of `address` may be looked at. A permitted caller ends the attempt with ``end(_:isWrong:)``.
     func begin(_ address: AddressKey?) async -> Permission {
         let number = self.state.withLock { state in
             state.lastNumber += 1
@@ -43,15 +54,12 @@ final class AttemptGate: Sendable {
                 let known: Known? = self.state.withLock { state in
                     // Checked under the lock: a later cancellation finds the waiter.
                     if Task.isCancelled { return (continuation, .givenUp) }
-                    switch state.turns.ask(address, number, now: .now()) {
-                    case .begins(let attempt): return (continuation, .granted(attempt))
-                    case .refused(let wait): return (continuation, .refused(wait))
-                    case .turnedAway: return (continuation, .turnedAway)
-                    case .waits:
-                        state.waiting[number] = continuation
-                        guard let turn = state.turns.turnAway() else { return nil }
-                        return state.waiting.removeValue(forKey: turn.number).map { ($0, .turnedAway) }
+                    if let permission = Permission(state.turns.ask(address, number, now: .now())) {
+                        return (continuation, permission)
                     }
+                    state.waiting[number] = continuation
+                    guard let turn = state.turns.turnAway() else { return nil }
+                    return state.waiting.removeValue(forKey: turn.number).map { ($0, .turnedAway) }
                 }
                 if let known { known.0.resume(returning: known.1) }
             }
@@ -72,12 +80,7 @@ final class AttemptGate: Sendable {
             let turns = state.turns.end(attempt, isWrong: isWrong, now: .now())
             let answered = turns.compactMap { turn -> (CheckedContinuation<Permission, Never>, Permission)? in
                 guard let continuation = state.waiting.removeValue(forKey: turn.number) else { return nil }
-                switch turn.answer {
-                case .begins(let attempt): return (continuation, .granted(attempt))
-                case .refused(let wait): return (continuation, .refused(wait))
-                case .turnedAway: return (continuation, .turnedAway)
-                case .waits: return nil
-                }
+                return Permission(turn.answer).map { (continuation, $0) }
             }
             return (answered, state.turns.refusal(attempt.address, now: .now()) != nil)
         }

@@ -101,7 +101,7 @@ struct GatewayMetrics: Sendable {
                     ("result", key.version == nil ? "failed" : "ok"),
                 ]
                 return (labels, Double(count))
-            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+            }.sorted(by: Self.precedes)
         )
     }
 
@@ -115,7 +115,7 @@ struct GatewayMetrics: Sendable {
                     [("service", key.service), ("layer", key.layer), ("status", "\(key.status)")] as MetricsText.Labels,
                     Double(count)
                 )
-            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+            }.sorted(by: Self.precedes)
         )
         metrics.histogram(
             "khp_handshake_duration_seconds",
@@ -130,7 +130,7 @@ struct GatewayMetrics: Sendable {
             state.proofs.map { key, count in
                 let labels: MetricsText.Labels = [("realm", key.realm), ("scheme", key.scheme), ("result", key.result)]
                 return (labels, Double(count))
-            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+            }.sorted(by: Self.precedes)
         )
         metrics.family(
             "khp_authorization_denied_total",
@@ -138,7 +138,7 @@ struct GatewayMetrics: Sendable {
             "Clients that were known and not let in.",
             state.denials.map { key, count in
                 ([("service", key.service), ("reason", key.reason)] as MetricsText.Labels, Double(count))
-            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+            }.sorted(by: Self.precedes)
         )
     }
 
@@ -149,10 +149,16 @@ struct GatewayMetrics: Sendable {
             "Clients of open sessions that were to prove anew who they are, by what came of it.",
             counts.map { key, count in
                 ([("service", key.service), ("result", key.outcome.rawValue)] as MetricsText.Labels, Double(count))
-            }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+            }.sorted(by: Self.precedes)
         )
     }
 
+    /// The order of samples in a family: that of the values of their labels.
+    private static func precedes(_ a: (MetricsText.Labels, Double), _ b: (MetricsText.Labels, Double)) -> Bool {
+        a.0.map(\.1).lexicographicallyPrecedes(b.0.map(\.1))
+    }
+
+    /// One sample for each service.
     private static func each(
         _ services: [Gateway.ServiceStatus],
         _ value: (Gateway.ServiceStatus) -> Double
@@ -196,7 +202,7 @@ struct GatewayMetrics: Sendable {
                         ("service", service.rules.name), ("by", key.party.rawValue), ("cause", key.cause.rawValue),
                     ]
                     return (labels, Double(count))
-                }.sorted { $0.0.map(\.1).lexicographicallyPrecedes($1.0.map(\.1)) }
+                }.sorted(by: Self.precedes)
             }
         )
         metrics.family(

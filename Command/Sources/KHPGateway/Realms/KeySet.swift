@@ -62,12 +62,11 @@ struct KeySet: Sendable {
             if let operations = object["key_ops"]?.array, !operations.contains(.string("verify")) { continue }
             switch self.key(object) {
             case .key(let key):
-                if case .secret = key.kind, !takesSecrets {
+                if key.isSecret, !takesSecrets {
                     remark(isError: true, "is a secret, and no HS algorithm is allowed")
                     continue
                 }
-                if case .secret = key.kind {
-                } else if object["d"] != nil {
+                if !key.isSecret, object["d"] != nil {
                     remark(isError: false, "is a private one: the issuer's secret is here")
                 }
                 if case .rsa(let bits) = key.kind, bits < 2048 {

@@ -25,6 +25,10 @@ final class SignatureKey: Sendable {
 
     private let material: Material
 
+    var isSecret: Bool {
+        if case .secret = self.kind { true } else { false }
+    }
+
     private init(kind: Kind, _ material: Material) {
         self.kind = kind
         self.material = material

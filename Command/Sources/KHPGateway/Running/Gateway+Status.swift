@@ -65,9 +65,7 @@ extension Gateway {
             reloadSucceeded: self.lastReload.succeeded,
             services: services,
             pools: pools,
-            listeners: self.listeners.map {
-                Listening(name: $0.rules.name, address: $0.address, scheme: $0.rules.tls == nil ? "ws" : "wss")
-            },
+            listeners: self.listeners.map { Listening($0) },
             listenerCounts: self.line.counts,
             sessions: totals.values.reduce(0) { $0 + $1.open },
             capacity: self.listeners.reduce(0) { $0 + $1.connections }

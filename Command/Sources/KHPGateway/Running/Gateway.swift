@@ -117,9 +117,7 @@ package actor Gateway {
             throw .invalid("\(error)")
         }
         self.phase = .serving
-        let listening = self.listeners.map {
-            Listening(name: $0.rules.name, address: $0.address, scheme: $0.rules.tls == nil ? "ws" : "wss")
-        }
+        let listening = self.listeners.map { Listening($0) }
         for listener in listening {
             self.log.write(
                 .info,
@@ -275,9 +273,10 @@ package actor Gateway {
         return made
     }
 
-    func makeServices(_ materials: GatewayMaterials, pools: [String: RunningPool]) throws -> [String:
-        RunningService]
-    {
+    func makeServices(
+        _ materials: GatewayMaterials,
+        pools: [String: RunningPool]
+    ) throws -> [String: RunningService] {
         var surroundings = ServiceSurroundings(sessions: self.sessions)
         surroundings.drain = self.drain
         surroundings.inForce = self.inForce

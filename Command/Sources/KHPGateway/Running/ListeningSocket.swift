@@ -90,13 +90,17 @@ final class ListeningSocket: Sendable {
         try self.init(listen, at: address)
     }
 
-    private init(_ listen: ListenAddress, at address: SocketAddress) throws(Failure) {
+    /// SOCK_STREAM, which glibc declares as an enumeration.
+    private static var stream: CInt {
         #if canImport(Glibc)
-            let kind = CInt(SOCK_STREAM.rawValue)
+            CInt(SOCK_STREAM.rawValue)
         #else
-            let kind = SOCK_STREAM
+            SOCK_STREAM
         #endif
-        let descriptor = socket(Self.family(address), kind, 0)
+    }
+
+    private init(_ listen: ListenAddress, at address: SocketAddress) throws(Failure) {
+        let descriptor = socket(Self.family(address), Self.stream, 0)
         guard descriptor >= 0 else { throw Failure(listen, errno: errno) }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         var yes: CInt = 1
@@ -176,12 +180,7 @@ final class ListeningSocket: Sendable {
 
     /// `true` where a file is in the way that nobody listens at any more: a process that was killed leaves it behind.
     private static func isLeftOver(_ address: SocketAddress) -> Bool {
-        #if canImport(Glibc)
-            let kind = CInt(SOCK_STREAM.rawValue)
-        #else
-            let kind = SOCK_STREAM
-        #endif
-        let probe = socket(AF_UNIX, kind, 0)
+        let probe = socket(AF_UNIX, Self.stream, 0)
         guard probe >= 0 else { return false }
         defer { close(probe) }
         // Somebody who hangs listens all the same, and would have it wait for a place in the queue.

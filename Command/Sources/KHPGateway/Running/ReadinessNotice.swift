@@ -33,7 +33,9 @@ package struct ReadinessNotice: Sendable {
         )
         self.send("READY=1\nSTATUS=\(line)\n")
     }
+
     package func reloading() { self.send("RELOADING=1\nMONOTONIC_USEC=\(Self.monotonicMicroseconds)\n") }
+
     package func stopping() { self.send("STOPPING=1\n") }
 
     private static var monotonicMicroseconds: UInt64 { NIODeadline.now().uptimeNanoseconds / 1000 }

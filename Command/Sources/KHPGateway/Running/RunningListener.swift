@@ -229,3 +229,14 @@ struct ListenerBounds: Sendable, Equatable {
     /// Longer than a relay waits: it says which side took nothing.
     var stalledWrite: Duration { self.stalled + .seconds(10) }
 }
+
+extension Gateway.Listening {
+    /// The address of a listener of WebSockets.
+    init(_ listener: RunningListener) {
+        self.init(
+            name: listener.rules.name,
+            address: listener.address,
+            scheme: listener.rules.tls == nil ? "ws" : "wss"
+        )
+    }
+}
