@@ -77,7 +77,7 @@ extension ClientSession {
     /// How a hop goes on where TLS has agreed on a protocol of streams.
     struct Streams: Sendable {
         let streams: any ClientStreamProtocol
-        let hop: HopHandler
+        let hop: HopHandlerFactory
         /// The time in which the server has to say if it takes WebSockets.
         let patience: TimeAmount
 

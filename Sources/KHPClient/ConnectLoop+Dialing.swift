@@ -12,8 +12,8 @@ extension ConnectLoop {
     mutating func dial(_ plan: ClientPlan, to addresses: [SocketAddress]) async throws -> Hop {
         let tls = try plan.url.isSecure ? self.tls(for: plan.url) : nil
         let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-        var maker = try self.handler(for: plan, steps: steps)
-        maker.share = self.share(plan, through: nil)
+        var factory = try self.handlerFactory(for: plan, steps: steps)
+        factory.share = self.share(plan, through: nil)
         let winner: AddressRace.Winner
         do {
             winner = try await self.race(addresses, within: TimeAmount(self.configuration.timeouts.connect))
@@ -21,12 +21,12 @@ extension ConnectLoop {
             throw self.unreachable(lost.reason, plan.url, "The server at \(lost.address.peerName)")
         }
         self.info.peer = winner.address.peerName
-        maker.info = self.info
+        factory.info = self.info
         do {
-            _ = try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap) { [maker] channel in
-                maker.make(on: channel)
+            _ = try await winner.dialled.take(tls: tls, tap: self.configuration.makeTap) { [factory] channel in
+                factory.make(on: channel)
             }
-            return Hop(maker.place, on: winner.dialled.channel, steps: stream, permit: winner.permit)
+            return Hop(factory.place, on: winner.dialled.channel, steps: stream, permit: winner.permit)
         } catch {
             winner.giveUp()
             if error is WebSocketError { throw error }
@@ -66,11 +66,11 @@ extension ConnectLoop {
         }
         do {
             let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-            let maker = try self.handler(for: plan, steps: steps)
+            let factory = try self.handlerFactory(for: plan, steps: steps)
             let dialled = try await dial(self.eventLoop)
             do {
-                _ = try await dialled.take(tls: tls, tap: self.configuration.makeTap) { maker.make(on: $0) }
-                return Hop(maker.place, on: dialled.channel, steps: stream, permit: permit)
+                _ = try await dialled.take(tls: tls, tap: self.configuration.makeTap) { factory.make(on: $0) }
+                return Hop(factory.place, on: dialled.channel, steps: stream, permit: permit)
             } catch {
                 dialled.channel.close(promise: nil)
                 throw error
@@ -94,9 +94,9 @@ extension ConnectLoop {
         }
         do {
             let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-            let maker = try self.handler(for: plan, steps: steps)
-            let channel = try await self.tunnel(plan.url, through: proxy, at: addresses, &permit, maker)
-            return Hop(maker.place, on: channel, steps: stream, permit: permit)
+            let factory = try self.handlerFactory(for: plan, steps: steps)
+            let channel = try await self.tunnel(plan.url, through: proxy, at: addresses, &permit, factory)
+            return Hop(factory.place, on: channel, steps: stream, permit: permit)
         } catch {
             permit.giveBack()
             guard var error = error as? WebSocketError else { throw error }
@@ -123,7 +123,7 @@ extension ConnectLoop {
         through proxy: Proxy,
         at addresses: [SocketAddress],
         _ permit: inout ConnectPermit,
-        _ maker: HopHandler
+        _ factory: HopHandlerFactory
     ) async throws -> any Channel {
         var limit = min(self.deadline, .now() + TimeAmount(self.configuration.timeouts.connect))
         let proxyTLS = proxy.kind == .https ? try self.tls(self.configuration.proxyTLS, proxy.host, .proxy) : nil
@@ -158,10 +158,10 @@ extension ConnectLoop {
                         deadline: limit,
                         tap: self.configuration.makeTap
                     )
-                    return try await self.follow(connection, url, proxy, limit: &limit, &permit, maker)
+                    return try await self.follow(connection, url, proxy, limit: &limit, &permit, factory)
                 } onCancel: {
                     // The server's handler may stand there by now, and its socket be open.
-                    maker.place.abandon(channel)
+                    factory.place.abandon(channel)
                 }
                 switch outcome {
                 case .open: return channel
@@ -193,7 +193,7 @@ extension ConnectLoop {
         _ proxy: Proxy,
         limit: inout NIODeadline,
         _ permit: inout ConnectPermit,
-        _ maker: HopHandler
+        _ factory: HopHandlerFactory
     ) async throws -> Tunnelled {
         for await step in connection.steps {
             switch step {
@@ -218,12 +218,12 @@ extension ConnectLoop {
                 if let head { try self.attempt.accepted(head, of: proxy) }
                 let tls = try url.isSecure ? self.tls(for: url) : nil
                 // Where somebody was asked meanwhile, the deadline has moved, and the count of challenges too.
-                var maker = maker
-                maker.share = self.share(self.attempt.plan, through: proxy)
-                maker.deadline = self.deadline
-                maker.client.challenges = self.attempt.authenticator.count
-                maker.info = self.info
-                _ = try await connection.enter(tls: tls) { [maker] in maker.make(on: $0) }
+                var factory = factory
+                factory.share = self.share(self.attempt.plan, through: proxy)
+                factory.deadline = self.deadline
+                factory.client.challenges = self.attempt.authenticator.count
+                factory.info = self.info
+                _ = try await connection.enter(tls: tls) { [factory] in factory.make(on: $0) }
                 return .open
             }
         }

@@ -148,14 +148,14 @@ extension ConnectLoop {
                 let info = self.info
                 self.info.peer = address.peerName
                 let (stream, steps) = AsyncStream.makeStream(of: ClientSession.Step.self)
-                let maker = try self.handler(for: plan, steps: steps)
+                let factory = try self.handlerFactory(for: plan, steps: steps)
                 let opened = connection.open { stream in
-                    maker.place.isShared = true
-                    return try maker.make(onStream: stream)
+                    factory.place.isShared = true
+                    return try factory.make(onStream: stream)
                 }
                 // One that has just ended has no room either.
                 if (try? await opened.get()) == true {
-                    var hop = Hop(maker.place, on: connection.channel, steps: stream, permit: permit)
+                    var hop = Hop(factory.place, on: connection.channel, steps: stream, permit: permit)
                     hop.isOnShared = true
                     return hop
                 }

@@ -322,12 +322,13 @@ struct ConnectLoop {
         }
     }
 
-    /// The maker of a hop's handler. Checks the plan now, so that what a caller put wrong is thrown before anything is
+    /// The factory of a hop's handler. Checks the plan now, so that a caller's mistake is thrown before anything is
     /// dialled.
-    func handler(
+    /// - Throws: `WebSocketError` for a plan that cannot be sent.
+    func handlerFactory(
         for plan: ClientPlan,
         steps: AsyncStream<ClientSession.Step>.Continuation
-    ) throws -> HopHandler {
+    ) throws -> HopHandlerFactory {
         let configuration = self.configuration
         var settings = ConnectionSettings()
         settings.limits = configuration.limits.ofConnection
@@ -338,7 +339,7 @@ struct ConnectLoop {
         let connection = ConnectionConfiguration(settings)
         var generator = SystemRandomNumberGenerator()
         let key = AcceptKey.makeKey(using: &generator)
-        return HopHandler(
+        return HopHandlerFactory(
             client: try PreparedClient(plan.withKeys(using: &generator), key: key),
             configuration: connection,
             deadline: self.deadline,

@@ -1,16 +1,6 @@
 import KHPProtocol
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Android)
-    import Android
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// The cookies of a client, kept in memory: RFC 6265, strictly.
 ///
 /// Opening requests carry those that match. Opening responses set them: 101, redirects and 401, so that a login or a
@@ -124,10 +114,4 @@ extension WebSocketClient {
         /// Sends none and keeps none. The caller gets the handshake's cookies in ``HandshakeSummary/cookies``.
         case deferred
     }
-}
-
-/// The time of day, for dates.
-enum WallClock {
-    /// Seconds since 1970 UTC.
-    static func now() -> Int64 { Int64(time(nil)) }
 }

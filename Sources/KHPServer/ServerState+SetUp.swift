@@ -216,7 +216,7 @@ extension ServerState {
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
             let pipeline = channel.pipeline.syncOperations
             try pipeline.addHandler(handler, name: "khp", position: .before(successor))
-            try pipeline.addHandler(ReadingForItself(), position: .before(handler))
+            try pipeline.addHandler(AutoReadHandler(), position: .before(handler))
             handler.transportIsReady()
             return handler
         } catch {
@@ -272,7 +272,7 @@ extension ServerState {
         do {
             try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
             try pipeline.addHandler(handler, name: "khp", position: successor.map { .before($0) } ?? .last)
-            try pipeline.addHandler(ReadingForItself(), position: .before(handler))
+            try pipeline.addHandler(AutoReadHandler(), position: .before(handler))
         } catch {
             self.closed(entry)
             throw error

@@ -73,7 +73,7 @@ package struct ClientTLS: Sendable {
     ) throws {
         let tls = try self.makeHandler()
         try pipeline.addHandler(tls, name: name, position: .after(handler))
-        try pipeline.addHandler(CertificateWitness(tls, self.peer), position: .after(tls))
+        try pipeline.addHandler(CertificateDateHandler(tls, self.peer), position: .after(tls))
     }
 
     private func makeHandler() throws -> NIOSSLClientHandler {
@@ -88,13 +88,15 @@ package struct ClientTLS: Sendable {
             serverHostname: self.identity.serverName
         ) { certificate, channel in
             if let verifies = self.hooks?.verifies {
-                return verifies(channel).flatMapThrowing { try self.look(at: certificate) }
+                return verifies(channel).flatMapThrowing { try self.verify(certificate) }
             }
-            return channel.eventLoop.makeCompletedFuture { try self.look(at: certificate) }
+            return channel.eventLoop.makeCompletedFuture { try self.verify(certificate) }
         }
     }
 
-    private func look(at certificate: NIOSSLCertificate) throws {
+    /// Verifies the identity in the certificate, and calls the caller's check. The chain has been verified.
+    /// - Throws: `WebSocketError` for an identity that is not that of the host, and where the check throws.
+    private func verify(_ certificate: NIOSSLCertificate) throws {
         if self.checksIdentity {
             let presented = PresentedIdentifiers(of: certificate)
             guard self.identity.isAmong(presented) else {
@@ -126,9 +128,9 @@ extension PresentedIdentifiers {
     }
 }
 
-/// Stands above TLS until its handshake is complete: where the chain could not be verified it looks whether the dates
-/// of the certificate say why.
-private final class CertificateWitness: ChannelInboundHandler, RemovableChannelHandler {
+/// Explains a chain that could not be verified by the dates of the certificate, where those are the reason. Stands above
+/// TLS until its handshake is complete.
+private final class CertificateDateHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
     private var tls: NIOSSLClientHandler?

@@ -42,7 +42,7 @@ struct BackendChecks: Sendable {
         do {
             let eventLoop = self.eventLoop
             let (answer, channel) = try await connector.connect(call, within: limit) {
-                CheckedAnswer(rule, eventLoop)
+                BackendCheckHandler(rule, eventLoop)
             } made: { handler, channel in
                 (handler.answer, channel)
             }
@@ -67,8 +67,8 @@ extension BackendConnector {
     }
 }
 
-/// Says what a check says, and compares the answer's beginning.
-private final class CheckedAnswer: ChannelInboundHandler {
+/// Sends the bytes of a check, and compares the beginning of the answer with those that the check expects.
+private final class BackendCheckHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 

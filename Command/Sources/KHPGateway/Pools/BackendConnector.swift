@@ -91,7 +91,7 @@ struct BackendConnector: Sendable {
                 )
                 let pipeline = channel.pipeline.syncOperations
                 if self.proxyHeader != .off {
-                    try pipeline.addHandler(HeaderFirst(call, self.proxyHeader))
+                    try pipeline.addHandler(ProxyHeaderWriter(call, self.proxyHeader))
                 }
                 if let tls { try pipeline.addHandler(try self.tlsHandler(tls)) }
                 try pipeline.addHandler(BackendReadiness(channel.eventLoop, waitsForTLS: self.tls != nil))
@@ -130,7 +130,7 @@ struct BackendConnector: Sendable {
 }
 
 /// Sends the PROXY header in one write as soon as the connection is there, before TLS.
-private final class HeaderFirst: ChannelInboundHandler, RemovableChannelHandler {
+private final class ProxyHeaderWriter: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 

@@ -1,9 +1,10 @@
-// Reads on a channel whose last handlers are somebody else's and take no part any more: SwiftNIO asks them for each read,
-// and they may never pass it on.
+// Reads on a channel with automatic reading whose last handlers belong to another framework and are done: SwiftNIO starts each
+// read at the end of the pipeline, and they may never pass it on.
 
 import NIOCore
 
-final class ReadingForItself: ChannelInboundHandler {
+/// Starts the next read after each, where the channel reads automatically.
+final class AutoReadHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     func handlerAdded(context: ChannelHandlerContext) { self.read(context) }

@@ -1,10 +1,11 @@
-// The handler of a hop's connection, to be made on the event loop once there is a channel for it.
+// Makes the handler of a hop's connection, on the event loop, once there is a channel for it.
 
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
 
-struct HopHandler: Sendable {
+/// The values of a hop, of which its handler is made.
+struct HopHandlerFactory: Sendable {
     var client: PreparedClient
     let configuration: ConnectionConfiguration
     /// The end of the whole connect.
@@ -32,7 +33,8 @@ struct HopHandler: Sendable {
         return self.make(self.client, on: channel, transport, streams)
     }
 
-    /// The handler of a stream, on a connection whose own has stood aside.
+    /// The handler of a stream, on a connection whose own handler takes no more part.
+    /// - Throws: `CancellationError` when the hop has been abandoned.
     func make(onStream stream: any Channel) throws -> ConnectionHandler {
         if self.place.isAbandoned { throw CancellationError() }
         if self.place.isShared { self.place.stream = stream }
