@@ -3,11 +3,11 @@
 
 package struct ActionQueue {
     private var first: ConnectionAction?
-    /// In their order; those before ``taken`` have been taken. Moved up when half of them have, so that each is moved
-    /// once on the average, however many a peer brings about in one read.
+    /// The actions after ``first``, in their order; the slots before ``taken`` are empty. The empty slots are removed when
+    /// they are half of all, so that each action is moved once on the average, however many a peer causes in one read.
     private var rest: [ConnectionAction?] = []
     private var taken = 0
-    /// Kept beside ``first``, of which it takes longer to tell.
+    /// True while no action waits. Stored, since a look at ``first`` costs more.
     package private(set) var isEmpty = true
 
     package init() {}
@@ -27,7 +27,7 @@ package struct ActionQueue {
         return action
     }
 
-    /// All that nobody has taken, for tests.
+    /// All actions that wait, for tests.
     var waiting: [ConnectionAction] { ([self.first] + self.rest).compactMap { $0 } }
 
     private mutating func advance() {

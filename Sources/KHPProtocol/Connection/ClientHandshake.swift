@@ -44,19 +44,21 @@ final class ClientHandshake {
         }
     }
 
+    /// The 401 of the opening, while the shell looks for credentials.
     final class Challenged {
         let response: HandshakeResponse
-        /// True when the server spoke without being asked: then it is asked nothing more.
+        /// True when bytes have come after the 401 without a request: then no request follows on this connection.
         var hasUnexpectedBytes = false
 
         init(_ response: HandshakeResponse) { self.response = response }
     }
 
+    /// The extended handshake, and the values of the opening that its end needs.
     final class Extended {
         var machine: ExtendedClient
         /// The 101 of the opening.
         let opened: OpeningResult
-        /// The proof that the answer to the last request owes.
+        /// The check of the server's proof in the answer to the last request (RFC 7616 section 3.5); `nil` without Digest.
         var proof: DigestProof?
 
         init(_ machine: ExtendedClient, opened: OpeningResult, proof: DigestProof?) {
@@ -69,7 +71,7 @@ final class ClientHandshake {
     private(set) var state: State { didSet { self.transitions &+= 1 } }
     /// Counts the changes of ``state``.
     private(set) var transitions = 0
-    /// Credentials, cookies and the count of challenges change from request to request.
+    /// The plan of the hop. Its credentials, cookies and count of challenges change from request to request.
     private(set) var plan: ClientPlan
     /// The end of the wait for the transport, TLS or the response.
     private var answerDeadline: NIODeadline?
@@ -94,7 +96,7 @@ final class ClientHandshake {
         }
     }
 
-    /// Goes on from the same place, for ``Connection/copy()``.
+    /// A copy that shares no state with this one, for ``Connection/copy()``.
     func copy() -> ClientHandshake { ClientHandshake(copying: self) }
 
     // MARK: States
@@ -112,7 +114,7 @@ final class ClientHandshake {
         }
     }
 
-    /// When something has to have happened.
+    /// The earliest time limit of the current state; `nil` while none runs.
     var deadline: NIODeadline? {
         let own: NIODeadline? =
             switch self.state {
@@ -129,7 +131,7 @@ final class ClientHandshake {
 
     // MARK: Transitions
 
-    /// TCP is up, and TLS has until then.
+    /// TCP is up: bounds the wait for TLS.
     func transportUp(until deadline: NIODeadline) {
         guard self.isConnecting, self.answerDeadline == nil else { return }
         self.answerDeadline = deadline
@@ -186,11 +188,11 @@ final class ClientHandshake {
         self.state = .extended(Extended(machine, opened: opened, proof: self.plan.extended.authorization?.proof))
     }
 
-    /// A 401 inside. No time passes while the shell looks for credentials.
+    /// A 401 in the extended handshake. No time passes while the shell looks for credentials.
     func challengeInside() { self.connectDeadline = nil }
 
-    /// The replay inside goes out.
-    /// - Returns: the request; `nil`, with nothing done, where nobody waits for credentials.
+    /// Makes the replay of the extended request.
+    /// - Returns: the request; `nil`, with nothing done, while no challenge waits for credentials.
     func replay(
         _ authorization: RequestAuthorization,
         in extended: Extended,

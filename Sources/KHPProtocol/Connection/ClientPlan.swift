@@ -1,4 +1,4 @@
-// One hop of a client as the caller and the hops before it have it.
+// The request of one hop of a client, as the caller and the hops before it have planned it.
 
 package import HTTPTypes
 package import NIOCore
@@ -7,12 +7,12 @@ package import NIOCore
 package struct ClientPlan: Sendable {
     package var url: WebSocketURL
     package var dialect = Dialect.rfc6455
-    /// The keys of dialects that have two.
+    /// The keys of hixie-76 and of the text of 2010; `nil` in other dialects.
     package var keys: HixieKeys?
     /// The application's subprotocols, without x-kaazing-handshake.
     package var subprotocols: [String] = []
     package var extensions: [any WebSocketExtension] = []
-    /// The names of those without which the socket does not open.
+    /// The names of the extensions without which the socket does not open.
     package var requiredExtensions: Set<String> = []
     package var extended = Extended()
     package var origin: String?
@@ -24,10 +24,11 @@ package struct ClientPlan: Sendable {
     package var takesCookies = false
     /// The value of Sec-WebSocket-Version: 13, or 8 or 7 after a 426 that wants one of these.
     package var version = 13
-    /// For the opening request: the answer to its 401, or what is sent unasked.
+    /// The credentials of the opening request: the answer to its 401, or those that are sent unasked.
     package var authorization: RequestAuthorization?
     /// The redirects on the way here.
     package var redirects: [RedirectStep] = []
+    /// The number of challenges that the connect has answered so far.
     package var challenges = 0
 
     /// The extended handshake of the hop.
@@ -50,7 +51,7 @@ package struct ClientPlan: Sendable {
         self.url = url
     }
 
-    /// With fresh keys, where its dialect has any.
+    /// The plan with fresh random keys, where its dialect has any.
     package func withKeys(using generator: inout some RandomNumberGenerator) -> ClientPlan {
         guard self.dialect.opening == .twoKeys else { return self }
         var plan = self
@@ -67,10 +68,10 @@ extension ClientPlan {
     }
 }
 
-/// The parts of an opening request that change when it is sent once more, behind its 401.
+/// The parts of an opening request that change when it is sent again after its 401.
 package struct OpeningReplay: Sendable {
     let authorization: RequestAuthorization
-    /// For the extended request.
+    /// The credentials of the extended request.
     let extended: RequestAuthorization?
     /// The value of Cookie: the 401 may have set some (D44).
     package var cookies: String?

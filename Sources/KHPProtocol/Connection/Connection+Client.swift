@@ -17,7 +17,7 @@ extension Connection {
         self.init(client: client, configuration: configuration, masks: masks, now: now)
         let plan = prepared.plan
         if plan.extended.policy != .off { self.legacy = KaazingLegacy(query: plan.openingURL.query) }
-        // Where the opening negotiates no extensions, the extended handshake can.
+        // Dialects before RFC 6455 negotiate no extensions in the opening; the extended handshake can.
         if plan.dialect != .rfc6455 { self.link.speak(plan.dialect, configuration: configuration) }
     }
 
@@ -64,8 +64,9 @@ extension Connection {
         }
     }
 
-    /// The time is over: an answer whose head is there counts with what came of its content (D28).
-    /// - Returns: `true` when there was one.
+    /// Ends the wait for an answer whose time is over: an answer with a complete head counts with the part of its content
+    /// that has come (D28).
+    /// - Returns: `true` when there was such an answer.
     mutating func settleAnswer(of client: ClientHandshake, now: NIODeadline) -> Bool {
         switch client.state {
         case .opening(let opening) where opening.machine.awaitsContent:
@@ -100,7 +101,7 @@ extension Connection {
         } catch {
             var failure = self.failure ?? error
             if let question, self.failure?.message.hasSuffix(".") == true {
-                // One that speaks TLS may hang up on what is none.
+                // A server that speaks TLS may hang up on a request in the clear.
                 failure.message = "\(failure.message.dropLast()); \(question)."
                 failure.detail = .speaksTLS
             }
@@ -227,7 +228,7 @@ extension Connection {
             return
         }
         let reason = response.reason.isEmpty ? "" : " \(response.reason)"
-        let doubt = Self.doubt(about: response, plan)
+        let hint = Self.offerHint(for: response, plan)
         let error =
             response.status == 407
             ? WebSocketError(
@@ -238,15 +239,15 @@ extension Connection {
             )
             : WebSocketError(
                 .openingRefused,
-                "The server refused the opening handshake with \(response.status)\(reason)\(doubt).",
+                "The server refused the opening handshake with \(response.status)\(reason)\(hint).",
                 response: response,
                 phase: .opening
             )
         self.fail(error, close: nil, now: now)
     }
 
-    /// A server that takes an offer of a subprotocol that it does not know for a bad request cannot say so.
-    private static func doubt(about response: HandshakeResponse, _ plan: ClientPlan) -> String {
+    /// The hint for a 400 that may mean the offer of x-kaazing-handshake, which the server cannot name in its answer.
+    private static func offerHint(for response: HandshakeResponse, _ plan: ClientPlan) -> String {
         guard response.status == 400, plan.extended.policy != .off else { return "" }
         return "; it may not take the offer of \(Subprotocols.extendedHandshake)"
     }

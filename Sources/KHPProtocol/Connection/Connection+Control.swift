@@ -1,4 +1,4 @@
-// Control frames: what the peer's are answered with, and what the application sends of them (RFC 6455 section 5.5).
+// Control frames: the answers to the peer's, and those that the application sends (RFC 6455 section 5.5).
 
 package import NIOCore
 
@@ -6,7 +6,7 @@ extension Connection {
     /// A control frame, while open and during the extended handshake.
     mutating func control(_ event: InboundFrameEvent, now: NIODeadline) -> ConnectionAction? {
         if case .close(let code, let reason) = event { return self.closeReceived(code, reason, now: now) }
-        // The close frame is the last that counts, so it cannot be one of too many.
+        // The rate does not count a close frame: no frame after it counts.
         guard self.link.admitsControlFrame(now) else {
             self.violated(ControlFrameRate.violation, now: now)
             return nil
@@ -72,7 +72,8 @@ extension Connection {
         self.answerPingThroughExtensions(now: now)
     }
 
-    /// True when a ping was answered since the last call: then it is to be known when that has left (``setBacklogged(_:now:)``).
+    /// True when a ping was answered since the last call: the shell then tells when the pong has left
+    /// (``setBacklogged(_:now:)``).
     package mutating func takeAnsweredPing() -> Bool { self.socket.takeAnsweredPing() }
 
     mutating func writePong(_ payload: ByteBuffer) {

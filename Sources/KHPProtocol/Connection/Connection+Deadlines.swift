@@ -1,13 +1,13 @@
-// When a connection wants to be woken, and what it does then.
+// The deadlines of a connection, and its actions when they have passed.
 //
-// One rule holds it together: a deadline that has passed is acted on or goes. One that stayed in the past would wake the
-// shell again at once, for ever. So whatever counts as a deadline below is looked at by `timeReached` under the same
-// condition, and an action either moves it ahead, ends the state that it belongs to, or ends the connection.
+// A deadline that has passed must not stay in the past: it would wake the shell again at once, for ever. So `timeReached`
+// checks each deadline below under the condition under which it counts, and the action either moves it ahead, ends the
+// state that it belongs to, or ends the connection.
 
 package import NIOCore
 
 extension Connection {
-    /// When to call `timeReached`. It may move with every call of anything else.
+    /// The time at which to call `timeReached`; `nil` for none. Every other call may change it.
     ///
     /// Mutating in form only: for a plain getter the compiler copies the whole connection out of the object that holds it.
     package var deadline: NIODeadline? {
@@ -77,7 +77,7 @@ extension Connection {
         case .connecting:
             self.end(clean: false)
         case .reading(let reading):
-            // Where nothing was asked, nothing is answered.
+            // No byte of a request has come: there is no answer.
             if reading.machine.isIdle { return self.end(clean: false) }
             self.refuseOpening(Refusal(408, "The request was not complete in time."), now: now)
         case .deciding:
@@ -91,7 +91,7 @@ extension Connection {
         }
     }
 
-    /// A server's session ends then, whatever its end was before; `nil` never.
+    /// Server: replaces the end of the session; `nil` for a session without an end.
     package mutating func moveSessionEnd(to deadline: NIODeadline?) { self.socket.moveSessionEnd(to: deadline) }
 
     private mutating func openTimeReached(now: NIODeadline) {
@@ -134,7 +134,7 @@ extension Connection {
 
     // MARK: The shell's view of the network and the application
 
-    /// Tells that the peer does, or does not, keep up with what is written.
+    /// Sets whether the peer keeps up with the bytes that are written.
     package mutating func setCongested(_ isCongested: Bool, now: NIODeadline) {
         if isCongested {
             self.socket.congested(now)
@@ -145,13 +145,13 @@ extension Connection {
         }
     }
 
-    /// Tells that the network has yet to take some of what was written: answers to pings wait for that.
+    /// Sets whether written bytes wait for the network: answers to pings wait with them.
     package mutating func setBacklogged(_ isBacklogged: Bool, now: NIODeadline) {
         self.socket.setBacklogged(isBacklogged)
         self.answerPendingPing(now: now)
     }
 
-    /// Some of what was written has left: a slow peer is not a stalled one.
+    /// Some of the written bytes have left: a slow peer is not a stalled one.
     package mutating func writesProgressed(now: NIODeadline) {
         self.socket.writesProgressed(now)
         self.link.closing.writesProgressed(now: now)

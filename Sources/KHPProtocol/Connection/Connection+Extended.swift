@@ -53,7 +53,7 @@ extension Connection {
         self.link.codec.writeHandshake(payload, mask: mask, into: &self.output)
     }
 
-    /// The same for the 101 of the extended handshake.
+    /// The 101 of the extended handshake as one whole message; never shown to observers as a frame.
     mutating func writeHandshakeMessage(_ acceptance: Acceptance) {
         let mask = self.link.nextMask()
         self.link.codec.writeHandshake(atMost: acceptance.capacity, mask: mask, into: &self.output) {
@@ -61,12 +61,12 @@ extension Connection {
         }
     }
 
-    /// Tells observers of the messages that gateways add: a balancer message before its effects, the empty message
-    /// behind the response that it ends.
+    /// Reports to observers the messages that gateways add: a balancer message before its effects, the empty message after
+    /// the response that it ends.
     private mutating func observeLegacy(_ payload: ByteBuffer, isEnd: Bool) {
         guard self.isObserved, self.role == .client else { return }
         if isEnd {
-            // Nothing is told behind the end.
+            // Observers get no event after the end.
             guard self.legacy.hasTerminator, payload.readableBytes == 0, !self.stage.isOver else { return }
             self.actions.append(.event(.kaazingLegacy(.endOfResponse)))
         } else if let message = KaazingLegacyMessage(balancer: payload) {
@@ -74,7 +74,7 @@ extension Connection {
         }
     }
 
-    /// The raw WebSocket closes in the middle (KHP-E12).
+    /// The peer closes the raw WebSocket during the extended handshake (KHP-E12).
     private mutating func closedDuringExtended(
         _ code: WebSocketCloseCode?,
         _ reason: String,
@@ -123,7 +123,7 @@ extension Connection {
         self.perform(self.link.closing.fail(ClosePayload(code: violation.closeCode), now: now), now: now)
     }
 
-    /// Client: the peer's stream ends in the middle.
+    /// Client: the peer's stream ends during the extended handshake.
     mutating func streamEnded(in extended: ClientHandshake.Extended, now: NIODeadline) {
         if let action = extended.machine.settle(now: now) {
             self.perform(action, in: extended, now: now)

@@ -1,4 +1,4 @@
-// The client's extended handshake: what its machine says becomes frames, steps for the shell, or the open socket.
+// The client's extended handshake: the actions of its machine become frames, steps for the shell, or the open socket.
 
 import HTTPTypes
 package import NIOCore
@@ -37,8 +37,8 @@ extension Connection {
         if self.isObserved { self.actions.append(.event(.extendedRequest(head: Redaction.requestHead(of: request)))) }
     }
 
-    /// The shell has credentials for the challenge: the replay on the same WebSocket (KHP-E17). They are
-    /// left alone where nobody waits for them any more.
+    /// Sends the request again, with credentials for its challenge, on the same WebSocket (KHP-E17). Does nothing where the
+    /// challenge is over.
     /// - Parameters:
     ///   - challenges: how many challenges the connect has answered with this one.
     ///   - deadline: the end of the whole connect, moved by the time that the handler took.
@@ -136,7 +136,7 @@ extension Connection {
                 return
             }
         }
-        // Threat G15, W10-11: those of the two answers that opened the socket, and of no other.
+        // Threat G15, W10-11: the cookies of the two answers that opened the socket, and of no other.
         let setCookies =
             plan.takesCookies
             ? KHPProtocol.setCookies(in: extended.opened.head) + KHPProtocol.setCookies(in: result.head) : []

@@ -30,7 +30,7 @@ extension Connection {
                 openingExtensions: negotiated
             )
         )
-        // D7: the client says nothing before it knows that it is at the right place.
+        // D7: the client sends nothing before it knows that no balancer message redirects it.
         if self.legacy.hasBalancer { self.sendLegacy(.noBalancer) }
     }
 

@@ -1,4 +1,4 @@
-// Where the extensions in force meet the connection: their life, what passes them, what they say of themselves.
+// The extensions in force on a connection: their life, the messages that pass them, and the messages of their own.
 
 package import NIOCore
 
@@ -137,7 +137,7 @@ extension Connection {
     }
 
     private mutating func fail(_ failure: ExtensionStack.Failure, now: NIODeadline) {
-        // Nothing that comes now counts.
+        // No byte after the failure counts.
         self.link.codec.stop()
         switch failure {
         case .violation(let violation): self.violated(violation, now: now)
@@ -178,7 +178,7 @@ extension Connection {
                 return nil
             }
         }
-        // Not a message that an extension keeps, such as a ping of its own.
+        // A message that an extension keeps, such as a ping of its own, does not count as data.
         if result != nil { self.socket.dataMoved(now) } else { self.socket.partsDoNotCount() }
         if self.observesFrames {
             var info = FrameInfo(kind: FrameInfo.Kind(kind), payload: payload)
@@ -237,7 +237,7 @@ extension Connection {
         } catch {
             // Messages that were to go ahead of it do not go either.
             _ = self.socket.extensions?.takeOutgoing()
-            // Others may have counted it as sent: then the peer's state and ours have parted.
+            // The transforms before it may have counted the message as sent: their state then differs from the peer's.
             if self.socket.extensions?.messageTransforms != 1 { self.failExtension(error, now: now) }
             throw (error as? WebSocketError)
                 ?? WebSocketError(.extensionFailed, "An extension refused the message: \(error).", phase: .open)
@@ -297,7 +297,7 @@ extension Connection {
         do {
             frame = try self.socket.extensions?.encode(piece)
         } catch {
-            // The peer's state and ours may have parted: nothing more can be said.
+            // The state of the transforms may differ from the peer's: no message can follow.
             let known = error as? WebSocketError
             self.failExtension(error, now: now)
             throw known
@@ -308,7 +308,7 @@ extension Connection {
         return frame
     }
 
-    /// Writes what the frame transforms have made, or would make.
+    /// Writes an output of the frame transforms, or a frame that equals it.
     mutating func write(
         _ frame: ExtensionStack.Frame,
         of kind: MessageKind,

@@ -1,4 +1,4 @@
-// The memory that a peer has made a connection hold, counted for tests: each reader says what it keeps.
+// The memory that a peer has made a connection hold, counted for tests.
 
 import HTTPTypes
 import NIOCore

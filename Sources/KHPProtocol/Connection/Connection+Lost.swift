@@ -4,7 +4,7 @@
 import NIOCore
 
 extension Connection {
-    /// The transport's failure as the stage of the connection has it.
+    /// The transport's failure as an error of the stage in which it came.
     func placed(_ error: WebSocketError) -> WebSocketError {
         var error = self.located(error)
         let phase = self.errorPhase

@@ -3,10 +3,10 @@
 package import NIOCore
 
 extension Connection {
-    /// Both handshakes are complete: whatever comes now is the application's.
+    /// Both handshakes are complete: every message from now on is the application's.
     ///
     /// - Parameters:
-    ///   - action: `opened`; made by the caller, as a copy of its summary is not small.
+    ///   - action: `opened`; made by the caller, since a copy of its summary is expensive.
     ///   - negotiated: the extensions that the summary names.
     ///   - isExtended: `true` behind an extended handshake.
     mutating func open(
@@ -71,7 +71,7 @@ extension Connection {
             while true {
                 let before = self.inbound.readableBytes
                 guard let event = try self.link.codec.next(&self.inbound, isPlainTaken: isPlainTaken) else {
-                    // Bytes that are taken and not told of are those of a message that is not complete.
+                    // Bytes that are taken without an event are those of a message that is not complete.
                     if self.inbound.readableBytes < before { self.socket.partMoved(now) }
                     break
                 }
@@ -108,7 +108,7 @@ extension Connection {
                         self.socket.partMoved(now)
                     }
                     if let action = self.control(event, now: now) {
-                        // It may be the last of a read that began a message: nobody comes back here then.
+                        // The action may be the last of a read that began a message: this function is then not called again.
                         self.socket.keepAlive?.unfinishedMessage(self.link.codec.unfinishedMessage, now)
                         return action
                     }
@@ -170,7 +170,7 @@ extension Connection {
         _ payload: ByteBuffer,
         now: NIODeadline
     ) throws(WebSocketError) -> Int {
-        // Nearly always a small message that nothing stands in the way of; the rest is kept out of its way.
+        // The path of nearly every message: small, and on a plain connection. `sendAny` takes all others.
         guard self.link.isPlain, self.role == .server, self.link.closing.canSend,
             self.socket.stream == nil, payload.readableBytes < OutboundQueue.gatherThreshold
         else { return try self.sendAny(kind, payload, now: now) }
@@ -310,7 +310,7 @@ extension Connection {
         )
     }
 
-    /// Adds what the connection knows and the place of the error does not.
+    /// The error with the URL of this connection, where it has none.
     func located(_ error: WebSocketError) -> WebSocketError {
         var error = error
         if error.url == nil { error.url = self.connectedURL?.url }
@@ -375,7 +375,7 @@ extension Connection {
         guard let payload = self.socket.heldClose?.payload else { return }
         self.socket.heldClose = nil
         self.peerClosed(payload.code, payload.reason, now: now)
-        // Nothing more comes, and what has come is not to be read for the sake of the end.
+        // The peer's stream has ended; the bytes before its end are not read just to find that end.
         guard self.isInputClosed, self.stage.isOpen else { return }
         self.perform(self.link.closing.inputClosed(), now: now)
         self.end(clean: self.link.closing.isClean)

@@ -6,12 +6,12 @@ package import NIOCore
 
 /// How far the messages in a buffer have been taken.
 ///
-/// It knows the buffer's place in memory, which stays good for as long as somebody holds the buffer as it is: who writes into
-/// memory that others hold gets a copy.
+/// It points into the buffer's memory. The pointer stays valid while the caller holds the buffer unchanged: a write to memory
+/// that has another owner goes to a copy.
 package struct PlainCursor {
-    /// The place of the first byte that is not taken.
+    /// The address of the first byte that is not taken.
     fileprivate var next: UnsafeRawPointer
-    /// How many bytes are not taken.
+    /// The number of bytes that are not taken.
     package fileprivate(set) var rest: Int
 }
 
@@ -36,9 +36,9 @@ extension Connection {
         return PlainCursor(next: next, rest: bytes.readableBytes)
     }
 
-    /// The next message, where it is as nearly every one is: small, from a client, in one whole frame. `nil`, with nothing done,
-    /// for all others, and ``nextPlain(_:_:_:now:)`` is to be called; what that would need is not in the way of this.
-    /// - Parameter kind: is set to the message's. Apart from the payload, so that nothing of the result is counted twice.
+    /// The next message, where it is small, from a client, and in one whole frame, as nearly every one is. `nil`, with nothing
+    /// done, for all others: ``nextPlain(_:_:_:now:)`` takes those, so that its needs do not slow this path.
+    /// - Parameter kind: is set to the kind of the message; no part of the result, which saves a reference count.
     package mutating func nextShort(
         _ cursor: inout PlainCursor,
         _ kind: inout MessageKind,
@@ -55,7 +55,7 @@ extension Connection {
     /// The next message in `bytes`, where one whole frame holds it; `nil`, with nothing done, where the bytes that are left are
     /// to be handed to ``putBack(_:from:)``.
     /// - Parameters:
-    ///   - bytes: the same for one cursor.
+    ///   - bytes: the buffer that the cursor was made for.
     ///   - kind: as in ``nextShort(_:_:now:)``.
     ///
     /// Once all bytes are taken, and nothing else was done to the connection, it waits for more.
@@ -75,7 +75,7 @@ extension Connection {
         return payload
     }
 
-    /// A frame has been taken: it is whole only within the bytes that are left.
+    /// Moves the cursor past a frame, which lies within the bytes that are not taken.
     @inline(__always)
     private mutating func take(_ frameBytes: Int, _ cursor: inout PlainCursor, _ now: NIODeadline) {
         cursor.next += frameBytes
@@ -84,7 +84,7 @@ extension Connection {
     }
 
     /// The bytes that ``receive(_:now:)`` has got, for ``beginPlain(_:areNew:now:)``; ``putBack(_:from:)`` follows. `nil` where
-    /// nothing is to be taken that way.
+    /// no message can be taken that way.
     package mutating func takeReceived() -> ByteBuffer? {
         guard self.inbound.readableBytes > 0, self.takesPlain else { return nil }
         var bytes = ByteBuffer()
@@ -97,7 +97,7 @@ extension Connection {
         if let cursor { bytes.moveReaderIndex(forwardBy: bytes.readableBytes &- cursor.rest) }
         guard bytes.readableBytes > 0 else { return }
         swap(&bytes, &self.inbound)
-        // Something that was called for a message may have had more bytes read.
+        // A function that was called for a message may have read more bytes.
         if bytes.readableBytes > 0 { self.join(bytes) }
     }
 }

@@ -17,7 +17,7 @@ extension Connection {
             let ahead = self.lookAhead()
             self.socket.ahead = ahead
             if let close = ahead.close {
-                // The peer has closed in order: how its stream ended then is no news.
+                // The peer has closed in order: a failure of its stream after that is none of the connection.
                 self.failure = nil
                 self.socket.heldClose = (close, now + self.configuration.waits.closeHold)
             }
@@ -45,7 +45,7 @@ extension Connection {
                 }
             }
         } catch {
-            // Whoever reads up to there is told.
+            // The application gets the violation when it has taken the messages before it.
         }
         return OpenSocket.Ahead(close: nil, endsInside: reader.unfinishedMessage != nil)
     }
@@ -53,7 +53,7 @@ extension Connection {
     /// True while messages are left that had arrived before the end.
     package var hasUnread: Bool { self.stage.isUnread }
 
-    /// The failure so far, if there is one; an unread message may turn out to be none.
+    /// The failure so far, if there is one; an unread message may turn out to be invalid.
     package var lastFailure: WebSocketError? { self.failure }
 
     /// Behind `closed`: the next message or chunk of what had arrived, `nil` behind the last one. Nothing is answered any
@@ -74,16 +74,16 @@ extension Connection {
         return nil
     }
 
-    /// Nobody will take what is left.
+    /// Drops the messages that are left: the application takes no more.
     package mutating func dropUnread() {
         guard self.stage.isUnread else { return }
         self.becomeEnded()
     }
 
-    /// Lets go of what was received, and of what would handle it.
+    /// Releases the bytes that were received, and the extensions.
     mutating func forgetReceived() {
         self.inbound = ByteBuffer()
-        // The part of a message that has come is nobody's any more.
+        // Nothing completes the part of a message that has come.
         self.link.codec.forgetMessage()
         self.socket.forgetExtensions()
     }

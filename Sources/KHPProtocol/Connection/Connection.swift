@@ -50,7 +50,7 @@ package struct Connection {
     /// The peer's half of the transport.
     private enum PeerStream {
         case open
-        /// Nothing more comes; what we write may still arrive.
+        /// The peer sends no more; bytes that this side writes may still arrive.
         case ended
         /// Nothing goes either way.
         case gone
@@ -95,7 +95,7 @@ package struct Connection {
         self.configuration = configuration
     }
 
-    /// A connection that goes on from here without a trace in this one, for tests that play many ends of one beginning.
+    /// A copy that shares no state with this one, for tests that play many ends of one beginning.
     package func copy() -> Connection {
         var copy = self
         if case .handshake(let handshake) = self.stage { copy.stage = .handshake(handshake.copy()) }
@@ -112,7 +112,7 @@ package struct Connection {
         mutating get { !self.link.closing.canSend }
     }
 
-    /// `true` once this side has closed with 1008: what the peer says from then on is for nobody.
+    /// `true` once this side has closed with 1008: the application gets no message of the peer's from then on.
     package var isWithdrawn: Bool {
         mutating get { self.link.closing.isWithdrawal }
     }
@@ -161,7 +161,7 @@ package struct Connection {
     /// The transport has failed; `next` tells of the end, behind what had arrived before.
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard !self.stage.isOver else { return }
-        // How the stream ends after both close frames is no news: many peers simply drop it.
+        // A failure after both close frames is none of the connection: many peers simply drop the stream.
         if self.failure == nil, !self.link.closing.isClean, self.socket.heldClose == nil,
             !self.link.mayPeerDropStream
         {
@@ -294,7 +294,7 @@ package struct Connection {
             self.dropInbound()
         case .opening(let opening): self.advance(opening, of: client, now: now)
         case .challenged(let challenged):
-            // Nothing was asked: what comes now belongs to nothing that will be.
+            // No request is out: these bytes belong to no response.
             if self.inbound.readableBytes > 0 { challenged.hasUnexpectedBytes = true }
             self.dropInbound()
         case .extended: self.advanceExtended(now: now)
@@ -313,7 +313,7 @@ package struct Connection {
         }
     }
 
-    /// Takes what has come behind the request: somebody else reads on.
+    /// Takes the bytes after the request: another handler reads on.
     mutating func takeInbound() -> ByteBuffer {
         defer { self.inbound = ByteBuffer() }
         return self.inbound
@@ -338,7 +338,7 @@ package struct Connection {
         if !isUnread { self.forgetReceived() }
     }
 
-    /// All that was left has been taken, or will not be.
+    /// The application has taken all messages, or takes no more.
     mutating func becomeEnded() {
         self.move(to: .ended)
         self.forgetReceived()
@@ -352,7 +352,7 @@ package struct Connection {
 
     // MARK: Leaving
 
-    /// Fails the connection for something that went wrong before it was open: tells at once, then closes.
+    /// Fails the connection before the socket is open: reports the error at once, then closes.
     mutating func fail(_ error: WebSocketError, close code: WebSocketCloseCode?, reason: String = "", now: NIODeadline)
     {
         guard !self.stage.isOver else { return }

@@ -23,7 +23,7 @@ package enum ConnectionAction {
     case opened(HandshakeSummary)
     /// The last action. The shell writes the remaining bytes and ends the transport.
     indirect case closed(CloseInfo)
-    /// For the observer; only when the connection was told to tell.
+    /// An event for the observer; made only where `ConnectionConfiguration` asks for events.
     indirect case event(ConnectionEvent)
 }
 
@@ -46,7 +46,7 @@ package enum ServerStep: Sendable {
     case decideExtended(ExtendedRequest)
     /// The request is no WebSocket request; an ordinary HTTP handler may answer it through `refuseOpening`.
     case plainRequest(CheckedRequest)
-    /// Somebody else is to answer the request. The last action: the connection has ended, and the transport goes on with
+    /// Another handler is to answer the request. The last action: the connection has ended, and the transport goes on with
     /// these bytes, and those to come, as if nobody had read them.
     case handOn(UndecodedBytes)
     /// The bytes that were no request begin a PROXY header: a balancer names its clients where nobody asks for it. The

@@ -10,7 +10,7 @@ package struct FrameLink {
     package var codec: FrameCodec
     var closing: ClosingHandshake
     private var controlRate: ControlFrameRate
-    /// A client's.
+    /// The source of a client's masks; `nil` for a server.
     private var masks: MaskBox?
     /// True from the 101 on.
     var isUp = false
@@ -18,7 +18,7 @@ package struct FrameLink {
     /// observer of frames, and whole messages are wanted.
     var isPlain = false
 
-    /// A link that goes on from here without a trace in this one.
+    /// A copy that shares no state with this one.
     func copy() -> FrameLink {
         var copy = self
         copy.codec = self.codec.copy()
@@ -26,7 +26,7 @@ package struct FrameLink {
         return copy
     }
 
-    /// Frames and closing are of this dialect from now on.
+    /// Sets the dialect of the frames and of the closing handshake.
     mutating func speak(_ dialect: Dialect, configuration: ConnectionConfiguration) {
         // Read until the socket opens, so within the extended handshake alone, whose messages may be of either kind.
         self.codec = FrameCodec(
@@ -55,7 +55,7 @@ package struct FrameLink {
     /// Counts one control frame; false if it is one too many.
     mutating func admitsControlFrame(_ now: NIODeadline) -> Bool { self.controlRate.admit(now) }
 
-    /// True where it makes no difference how the stream ends: we are closing, and the peer may just drop it.
+    /// True while this side closes in a dialect in which the peer may just drop the stream.
     var mayPeerDropStream: Bool { self.codec.abilities.contains(.plainEnds) && !self.closing.canSend }
 
     /// True where an end of the stream without closing frames is no failure: it is how hixie-75 closes (H69-8), and how
@@ -64,7 +64,7 @@ package struct FrameLink {
         self.codec.abilities.contains(.plainEnds) && (!isInside || !self.closing.canSend)
     }
 
-    /// The end of the connection as the application is told of it.
+    /// The report of the end for the application.
     /// - Parameters:
     ///   - clean: true where both sides have closed in order.
     ///   - failure: the reason that is known already.

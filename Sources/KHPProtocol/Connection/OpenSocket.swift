@@ -34,12 +34,12 @@ package struct OpenSocket {
 
     /// Time in which no message goes either way.
     private struct Idle {
-        /// When a message of the application's, or a piece of one, last came or went.
+        /// The time of the last message of the application's, or piece of one, in either direction.
         var since: NIODeadline
-        /// When bytes last came of a message that is not complete. It may turn out to be an extension's.
+        /// The time of the last bytes of an incomplete message. It may turn out to be an extension's.
         var part: NIODeadline
-        /// When bytes last left while the peer did not keep up, or nothing was read: the peer's silence until then says
-        /// nothing.
+        /// The last time at which bytes left while the peer did not keep up, or at which nothing was read: silence of the
+        /// peer before it does not count.
         var excused: NIODeadline
 
         func end(_ wait: TimeAmount) -> NIODeadline { max(self.since, self.part, self.excused) + wait }
@@ -87,7 +87,7 @@ package struct OpenSocket {
 
     init() {}
 
-    /// A socket that goes on from here without a trace in this one.
+    /// A copy that shares no state with this one.
     func copy() -> OpenSocket {
         var copy = self
         copy.extensions = self.extensions?.copy()
@@ -105,13 +105,13 @@ package struct OpenSocket {
         if self.congestedSince != nil { self.congestedSince = now }
     }
 
-    /// Ends the session then, unless its lifetime ends it earlier.
+    /// Ends the session at `deadline`, unless its lifetime ends it earlier.
     mutating func endSession(by deadline: NIODeadline) { self.sessionEnd = min(self.sessionEnd ?? deadline, deadline) }
 
-    /// Ends the session then and not before; `nil` never.
+    /// Replaces the end of the session; `nil` for a session without an end.
     mutating func moveSessionEnd(to deadline: NIODeadline?) { self.sessionEnd = deadline }
 
-    /// The end: lets go of what handles messages.
+    /// Closes and releases the extensions.
     mutating func forgetExtensions() {
         self.extensions?.closed()
         self.extensions = nil
@@ -119,7 +119,7 @@ package struct OpenSocket {
 
     // MARK: Time
 
-    /// When the last byte came.
+    /// The time of the last byte from the peer.
     package var lastReceived: NIODeadline { self.keepAlive?.lastReceived ?? .uptimeNanoseconds(0) }
 
     /// A message of the application's, or a piece of one, came or went.
@@ -128,15 +128,15 @@ package struct OpenSocket {
         self.idle?.since = now
     }
 
-    /// Bytes of a message have come that is not complete: whoever is sending one is not idle.
+    /// Bytes of a message have come that is not complete: a peer that sends one is not idle.
     mutating func partMoved(_ now: NIODeadline) { self.idle?.part = now }
 
-    /// The message whose bytes came was none of the application's.
+    /// Undoes ``partMoved(_:)``: the message was an extension's, and does not count for idle time.
     mutating func partsDoNotCount() {
         if let since = self.idle?.since { self.idle?.part = since }
     }
 
-    /// We close: idle time does not count any more.
+    /// This side closes: idle time does not count any more.
     mutating func stopIdleTime() { self.idle = nil }
 
     /// The earliest deadline, as far as each counts in this state of the closing handshake.

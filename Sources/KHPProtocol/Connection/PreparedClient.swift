@@ -1,5 +1,5 @@
-// A client's plan for one hop that has been checked: whatever a caller may have put wrong was thrown when this was made, so
-// that a connection can be made of it later, on its event loop, without anything that could fail.
+// A client's checked plan for one hop: its initializer throws every mistake of the caller's, so that a connection can be made of
+// it later, on its event loop, without a failure.
 
 import HTTPTypes
 
@@ -8,7 +8,7 @@ package struct PreparedClient: Sendable {
     package private(set) var plan: ClientPlan
     private(set) var opening: PreparedOpening
 
-    /// How many challenges the connect has answered so far, those of proxies among them.
+    /// The number of challenges that the connect has answered so far, those of proxies among them.
     package var challenges: Int {
         get { self.plan.challenges }
         set { self.plan.challenges = newValue }
@@ -31,7 +31,7 @@ package struct PreparedClient: Sendable {
         let extended = ExtendedClientPlan(
             url: plan.url,
             method: plan.extended.method,
-            // Where nothing is said inside, the names are those of the dialect (D42).
+            // Without an extended handshake the names are those of the dialect (D42).
             subprotocols: plan.extended.policy == .off ? [] : plan.subprotocols,
             extraFields: plan.extended.headers,
             authorization: plan.extended.authorization?.value,
@@ -40,7 +40,8 @@ package struct PreparedClient: Sendable {
         try extended.validate()
     }
 
-    /// The same on a stream of HTTP/2, whose CONNECT takes the place of the keys.
+    /// This plan for a stream of HTTP/2, whose CONNECT takes the place of the keys (RFC 8441 section 5).
+    /// - Throws: `invalidArgument`.
     package func onStream() throws(WebSocketError) -> PreparedClient {
         var client = self
         client.opening = try self.opening.onStream()

@@ -36,7 +36,7 @@ final class ServerHandshake {
     }
 
     final class Reading {
-        // Unchecked, as the one below: the machines call nothing that comes back here.
+        // Unchecked, as in ``Extended``: the machines call nothing that comes back here.
         @exclusivity(unchecked) var machine: OpeningServer
 
         init(_ machine: OpeningServer) { self.machine = machine }
@@ -65,7 +65,7 @@ final class ServerHandshake {
     }
 
     let isSecure: Bool
-    /// True on a stream of HTTP/2, whose CONNECT has said what keys say elsewhere (RFC 8441 section 5).
+    /// True on a stream of HTTP/2, whose CONNECT takes the place of the keys (RFC 8441 section 5).
     let opensByConnect: Bool
     private(set) var state = State.connecting { didSet { self.transitions &+= 1 } }
     /// Counts the changes of ``state``.
@@ -90,7 +90,7 @@ final class ServerHandshake {
             }
     }
 
-    /// Goes on from the same place, for ``Connection/copy()``.
+    /// A copy that shares no state with this one, for ``Connection/copy()``.
     func copy() -> ServerHandshake { ServerHandshake(copying: self) }
 
     // MARK: States
@@ -108,7 +108,7 @@ final class ServerHandshake {
 
     var isDeciding: Bool { if case .deciding = self.state { true } else { false } }
 
-    /// When something has to have happened.
+    /// The time limit of the current state; `nil` while none runs.
     var deadline: NIODeadline? {
         if case .extended(let extended) = self.state { extended.machine.deadline } else { self.openingDeadline }
     }
@@ -126,7 +126,7 @@ final class ServerHandshake {
         self.state = .reading(Reading(OpeningServer(limits: limits)))
     }
 
-    /// The shell decides.
+    /// The request is complete, and the shell decides how it is answered.
     /// - Parameter request: `nil` for one of ordinary HTTP.
     func decide(_ request: OpeningRequest?) { self.state = .deciding(request) }
 
