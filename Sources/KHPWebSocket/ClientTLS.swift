@@ -30,13 +30,13 @@ package struct ClientTLS: Sendable {
     private let hooks: ShellHooks?
     fileprivate let peer: Peer
 
-    /// The application's own look at a certificate.
+    /// A check of the certificate by the application. It throws to refuse the certificate.
     package typealias Check = @Sendable (_ certificate: NIOSSLCertificate, _ host: String) throws -> Void
 
     /// - Parameters:
     ///   - host: the URL's host, which the certificate must name unless `configuration` switches that off.
     ///   - protocols: the application protocols to offer, in order of preference.
-    ///   - check: comes behind all other looks, and never takes the place of one.
+    ///   - check: is called after all other checks have passed, and replaces none of them.
     /// - Throws: the fault that makes the configuration unusable.
     package init(
         _ configuration: TLSConfiguration,
@@ -47,14 +47,14 @@ package struct ClientTLS: Sendable {
         hooks: ShellHooks? = nil
     ) throws {
         if check != nil, configuration.certificateVerification == .none {
-            // It would never be called.
+            // The check would never be called.
             throw WebSocketError(.invalidArgument, "A certificate is to be checked, and none is verified.")
         }
         var tls = configuration.decided
         tls.applicationProtocols = protocols
         self.checksIdentity = tls.certificateVerification == .fullVerification
-        // The library's own check would take the address of the connection for a name of the server, and the common
-        // name and partial wildcards for what they were once.
+        // swift-nio-ssl would accept the address of the connection, the common name and partial wildcards as names of the
+        // server.
         if self.checksIdentity { tls.certificateVerification = .noHostnameVerification }
         self.check = check
         self.hooks = hooks
@@ -81,8 +81,8 @@ package struct ClientTLS: Sendable {
         guard self.checksIdentity || self.check != nil else {
             return try NIOSSLClientHandler(context: self.context, serverHostname: self.identity.serverName)
         }
-        // Called when the chain has been verified, and before anything is said inside TLS; with TLS 1.3 a certificate
-        // of ours has not left either.
+        // Called when the chain has been verified, before a byte is sent inside TLS; with TLS 1.3 the client's own
+        // certificate has not been sent either.
         return try NIOSSLClientHandler._makeSSLClientHandler(
             context: self.context,
             serverHostname: self.identity.serverName

@@ -4,7 +4,7 @@ package import KHPProtocol
 package import NIOCore
 
 extension ConnectionHandler {
-    /// Where messages go once the socket is open.
+    /// The receiver of messages once the socket is open.
     package enum Sink {
         case none
         case inbox(Inbox)
@@ -15,7 +15,7 @@ extension ConnectionHandler {
 
     package typealias SendOperation = @Sendable (ConnectionHandler) throws(WebSocketError) -> Void
 
-    /// Sends as soon as the peer keeps up.
+    /// Sends as soon as the channel is writable; at once where the socket closes, so that the operation throws.
     package func whenWritable(
         _ wait: TaskWait,
         _ continuation: UnsafeContinuation<Void, any Error>,
@@ -42,7 +42,7 @@ extension ConnectionHandler {
         self.waiters.add(BlockedSender(wait: TaskWait(), action: .tell(body)))
     }
 
-    /// Is told of the end of the socket, until it has left.
+    /// Adds a membership of a group: the group is told of the end of the socket until the member leaves.
     func enter(_ membership: Membership) { self.waiters.add(membership) }
 
     func leave(_ membership: Membership) { self.waiters.remove(membership) }
@@ -56,10 +56,10 @@ extension ConnectionHandler {
         if let info = self.closeInfo { self.waiters.failSenders(.closed(info)) }
     }
 
-    /// How many tasks wait to send.
+    /// The number of tasks and groups that wait to send.
     package var waitingSenders: Int { self.waiters.senders.count }
 
-    /// Nothing can be said any more, so nobody waits to.
+    /// Fails the waits of senders once this side closes.
     func endWaitsOfSenders() {
         guard self.connection.isClosing else { return }
         self.waiters.failSenders(self.connection.closedError)
@@ -122,7 +122,7 @@ extension ConnectionHandler {
             self.turn.isConnectionInUse = false
         } catch {
             self.turn.isConnectionInUse = false
-            // An extension that failed has ended the connection, and nobody else says so.
+            // An extension that failed has ended the connection: only a drive reports that.
             self.flushSoon()
             throw error
         }
@@ -136,7 +136,7 @@ extension ConnectionHandler {
         }
     }
 
-    // MARK: The end of a proof
+    // MARK: Revalidation
 
     func askToRevalidate(_ path: String) throws(WebSocketError) -> Bool {
         var isAsked = false
@@ -154,7 +154,7 @@ extension ConnectionHandler {
             return self.eventLoop.execute { bound.value.moveSessionEnd(to: deadline) }
         }
         self.tell { connection, _ in connection.moveSessionEnd(to: deadline) }
-        // It may be nearer than all that the alarm counts on.
+        // The new end may be nearer than the time for which the timer is set.
         if !self.hasEnded { self.updateTimer() }
     }
 
@@ -215,7 +215,7 @@ extension ConnectionHandler {
 
     // MARK: Closing
 
-    /// Begins the closing handshake; `closed` tells how it ended.
+    /// Begins the closing handshake; ``whenClosed(_:)`` reports its end.
     package func close(code: WebSocketCloseCode, reason: String) {
         guard self.closeInfo == nil else { return }
         if self.turn.isConnectionInUse {
@@ -224,11 +224,11 @@ extension ConnectionHandler {
         }
         self.connection.close(code: code, reason: reason, now: .now())
         if self.waiters.hasSenders { self.endWaitsOfSenders() }
-        // Whatever the application does not take any more must not keep the closing handshake from being read.
+        // Messages that the application does not take must not keep the closing handshake from being read.
         self.flushSoon()
     }
 
-    /// Tells how the socket ended, once it has.
+    /// Resumes with the report of the end, once the socket has ended.
     package func whenClosed(_ continuation: UnsafeContinuation<CloseInfo, Never>) {
         if let info = self.ending.settled {
             continuation.resume(returning: info)
@@ -237,7 +237,7 @@ extension ConnectionHandler {
         }
     }
 
-    /// Tells how the socket ended, once it has; `nil` to a task that is cancelled first.
+    /// Resumes with the report of the end, once the socket has ended; with `nil` where the task is cancelled first.
     package func whenClosed(_ wait: TaskWait, _ continuation: UnsafeContinuation<CloseInfo?, Never>) {
         if let info = self.ending.settled {
             continuation.resume(returning: info)

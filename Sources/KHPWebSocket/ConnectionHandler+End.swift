@@ -1,18 +1,18 @@
-// How a connection ends for everybody who has to do with it: whoever waits is told at once, the transport goes as soon as
-// what was written has left, and what had arrived stays for the application.
+// The end of a connection: waiting tasks are resumed at once, the transport is closed as soon as the written bytes have left,
+// and messages that had arrived stay for the application.
 
 package import KHPProtocol
 package import NIOCore
 
-/// How long the end of a transport may take, whatever the peer does.
+/// The bounds on the end of a transport, whatever the peer does.
 package struct EndTimeouts: Sendable {
-    /// For a peer that takes none of what was written. Then the connection is reset, so that the peer sees that
-    /// something is missing.
+    /// The time for a peer that takes none of the written bytes. Then the connection is reset, so that the peer sees that
+    /// bytes are missing.
     package var flush = TimeAmount.seconds(10)
-    /// For a peer that was refused and is still sending.
+    /// The time for a peer that was refused and is still sending.
     package var linger = TimeAmount.seconds(1)
-    /// For the peer's close notification of TLS, once all bytes and our own notification have left. It may be left out
-    /// (RFC 8446 section 6.1), and behind both close frames it says nothing.
+    /// The time for the peer's close notification of TLS, once all bytes and this side's notification have left. A peer may
+    /// leave it out (RFC 8446 section 6.1), and after both close frames it means nothing.
     package var goodbye = TimeAmount.seconds(1)
 
     package init() {}
@@ -144,7 +144,7 @@ extension ConnectionHandler {
         return self.connection.nextUnread(now: .now())
     }
 
-    /// Hands on what had arrived before the end, as far as the application keeps up; behind the last, the end.
+    /// Delivers the messages that had arrived before the end, as far as the application keeps up; after the last, the end.
     func deliverUnread() {
         guard case .inbox(let inbox) = self.sink, let info = self.closeInfo else { return }
         while let action = self.nextUnread() {
@@ -162,7 +162,7 @@ extension ConnectionHandler {
         inbox.finish(end)
     }
 
-    /// Nobody holds the socket any more: it is closed, since nothing could ever be done with it.
+    /// The application has released the socket: closes it.
     package func abandoned() {
         if self.hasEnded {
             self.sink = .none
@@ -187,7 +187,7 @@ extension ConnectionHandler {
     private func endTransport(lingering: Bool) {
         guard let context = self.context, context.channel.isActive else { return }
         let channel = context.channel
-        // TLS that was never established has nothing to flush and nobody to say goodbye to.
+        // TLS that was never established has nothing to flush, and no close notification to exchange.
         if !self.ending.hasStarted { return context.close(promise: nil) }
         if self.connection.socket.hasStalled { return self.cut(channel) }
         if !lingering, !self.transport.usesTLS, self.writing.hasAllLeft || self.unwrittenBytes == 0 {
@@ -206,7 +206,7 @@ extension ConnectionHandler {
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: flushed)
     }
 
-    /// Whatever the peer does, the descriptor is given back: this long after it last took some of what was written.
+    /// Closes the channel when the peer has taken none of the written bytes for the time of ``EndTimeouts/flush``.
     private func boundFlush(on channel: any Channel) {
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
         let unwritten = self.unwrittenBytes
@@ -217,8 +217,8 @@ extension ConnectionHandler {
         channel.closeFuture.whenComplete { _ in limit.cancel() }
     }
 
-    /// All has left. A refused peer is listened to for a moment; the close notification of TLS is under way, and a peer
-    /// that has ended its stream answers none.
+    /// Bounds the end once all bytes have left: a refused peer is read from for a moment, and the close notification of TLS
+    /// is awaited, except from a peer that has ended its stream.
     private func boundGoodbye(on channel: any Channel, lingering: Bool) {
         guard channel.isActive, self.transport.usesTLS || lingering else { return }
         if self.transport.usesTLS, self.ending.isInputOver { return self.cut(channel) }

@@ -1,4 +1,5 @@
-// A connection in somebody else's server: the handler leaves it as it is where it is not ours, and obeys that server.
+// A connection in another framework's server: the handler hands on requests that are not its own, and follows the server's
+// shutdown.
 
 import KHPProtocol
 package import NIOCore
@@ -6,7 +7,7 @@ package import NIOCore
 extension ConnectionHandler: RemovableChannelHandler {}
 
 extension ConnectionHandler {
-    /// Leaves the channel, whose bytes are somebody else's from now on; `delegate` is told nothing more. The connection has
+    /// Leaves the channel to another handler; `delegate` is called no more. The connection has
     /// ended with `handOn`.
     /// - Parameter successor: takes the handler's place.
     package func standAside(for successor: some ChannelHandler) throws {
@@ -32,9 +33,9 @@ extension ConnectionHandler {
     package func goAway() {
         self.close(code: .goingAway, reason: "")
         self.resumeReading()
-        // At once: a drain without any time drops everything right behind.
+        // At once: a drain without any time closes the channel right after this call.
         if !self.turn.isConnectionInUse { self.scheduledFlush() }
-        // One that is not registered yet has nothing to say, and never would be told that it is over.
+        // A channel that is not active yet has sent nothing, and would get no event of its end.
         if let channel = self.channel, !channel.isActive { self.closeTransport(channel) }
     }
 

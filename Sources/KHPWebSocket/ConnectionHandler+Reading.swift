@@ -6,12 +6,12 @@ import NIOCore
 extension ConnectionHandler {
     /// The reading of the application, and the channel's behind it.
     struct Reading {
-        /// Since when the application takes no messages; `nil` while it does.
+        /// The time since which the application takes no messages; `nil` while it takes them.
         private(set) var pausedSince: NIODeadline?
-        /// A handler has asked for the pause, which the end of congestion does not end, nor that reading goes on for a close
-        /// frame.
+        /// True while a ``MessageHandler`` has asked for the pause: neither the end of congestion nor reading on for a close
+        /// frame ends it.
         private(set) var isPausedByHandler = false
-        /// Bytes of the messages that a handler was handed in its pause.
+        /// The bytes of the messages that a handler got during its pause.
         private var pastPause = 0
         /// True once messages were dropped that came after this side had begun to close.
         private(set) var hasLost = false
@@ -46,7 +46,7 @@ extension ConnectionHandler {
 
         mutating func noteLost() { self.hasLost = true }
 
-        /// The peer takes what is sent to it again.
+        /// The peer takes written bytes again.
         mutating func congestionEnds() {
             if !self.isPausedByHandler { self.pausedSince = nil }
         }
@@ -100,7 +100,7 @@ extension ConnectionHandler {
         self.resumeReading()
     }
 
-    /// A task waits for the end, while the answer to the peer's close is held back for messages.
+    /// Answers the peer's held close where the task that could take messages waits for the end instead.
     func answerCloseThatNobodyHolds() {
         guard self.connection.socket.heldClose != nil, case .inbox(let inbox) = self.sink else { return }
         if inbox.isBusy() { return self.waitForConsumer(of: inbox) }
@@ -112,7 +112,7 @@ extension ConnectionHandler {
     func waitForConsumer(of inbox: Inbox) {
         guard let channel = self.context?.channel else { return }
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
-        let look = self.eventLoop.scheduleTask(in: Self.beginning) {
+        let look = self.eventLoop.scheduleTask(in: Self.consumerGrace) {
             guard bound.value.waiters.hasCloseWaiters, inbox.isUntouched else { return }
             bound.value.connection.answerHeldClose(now: .now())
             bound.value.flushSoon()
@@ -121,7 +121,7 @@ extension ConnectionHandler {
     }
 
     /// The time in which a task has to begin taking messages, while another waits for the end.
-    private static let beginning = TimeAmount.milliseconds(100)
+    private static let consumerGrace = TimeAmount.milliseconds(100)
 
     package func resumeReading() {
         if self.turn.isConnectionInUse {
@@ -134,7 +134,7 @@ extension ConnectionHandler {
         self.readOn(pausedSince: since)
     }
 
-    /// The peer takes what is sent to it again, for whose sake it was not read from.
+    /// Reads again from a peer that takes written bytes again, where only congestion had paused reading.
     func resumeReadingAfterCongestion() {
         guard let since = self.reading.pausedSince, !self.hasEnded else { return }
         self.reading.congestionEnds()

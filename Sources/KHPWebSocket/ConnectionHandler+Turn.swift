@@ -164,7 +164,7 @@ extension ConnectionHandler {
         }
     }
 
-    /// Takes what was just read. Of nearly every read nothing is left once the messages in it are handed on.
+    /// Takes the bytes of a read. Nearly every read holds whole plain messages and nothing else.
     @inline(__always)
     func drive(now: NIODeadline, with bytes: ByteBuffer) {
         var cursor: PlainCursor?
@@ -199,7 +199,7 @@ extension ConnectionHandler {
         var kind = MessageKind.binary
         switch self.sink {
         case .handler(let handler):
-            // It is handed its messages one by one, and counted, where reading goes on in its pause.
+            // A handler that has paused gets its messages one by one, and their bytes are counted.
             guard !self.reading.isPausedByHandler else { return nil }
             guard var cursor = self.connection.beginPlain(bytes, areNew: areNew, now: now) else { return nil }
             while cursor.rest > 0, let payload = self.nextMessage(bytes, &cursor, &kind, now) {
@@ -230,8 +230,8 @@ extension ConnectionHandler {
             ?? self.connection.nextPlain(bytes, &cursor, &kind, now: now)
     }
 
-    /// Tells the connection something that does not come through the channel, such as the session's answer to what it
-    /// asked, and goes on from where it waited.
+    /// Calls the connection with an input that does not come through the channel, such as the session's answer to its
+    /// question, and drives it on.
     package func tell<Answer>(_ body: (inout Connection, NIODeadline) -> Answer) -> Answer {
         let now = NIODeadline.now()
         let answer = body(&self.connection, now)
@@ -255,8 +255,7 @@ extension ConnectionHandler {
 }
 
 extension NIODeadline {
-    /// The clock, for a path of every message that reads it seldom: read within it, its place on the stack would be guarded
-    /// each time.
+    /// The current time, as a call of its own: inlined into the path of every message, it would add a stack check to each.
     @inline(never)
     static func read() -> NIODeadline { .now() }
 }

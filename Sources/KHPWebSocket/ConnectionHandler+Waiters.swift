@@ -4,9 +4,9 @@ import KHPProtocol
 import NIOCore
 
 extension ConnectionHandler {
-    /// Each task that waits is resumed once, by what it waits for, by the socket's end or by its own cancellation.
+    /// The waits of tasks. Each task is resumed once: by its event, by the end of the socket or by its own cancellation.
     struct Waiters {
-        /// In the order in which they speak.
+        /// The waits to send, in the order in which they came.
         private(set) var senders: [BlockedSender] = []
         private var pings: [SentPing] = []
         private var closeWaiters: [CloseWaiter] = []
@@ -28,7 +28,7 @@ extension ConnectionHandler {
             return self.senders[...]
         }
 
-        /// They speak before all who have come since.
+        /// Puts senders back before all that have come since.
         mutating func putBack(_ senders: ArraySlice<BlockedSender>) {
             self.senders = Array(senders) + self.senders
         }
@@ -67,7 +67,7 @@ extension ConnectionHandler {
             return self.memberships
         }
 
-        /// The task that waits there was cancelled.
+        /// Ends the wait of a task that was cancelled.
         mutating func giveUp(_ wait: TaskWait) {
             if let index = self.senders.firstIndex(where: { $0.wait === wait }) {
                 self.senders.remove(at: index).fail(CancellationError())
@@ -79,7 +79,7 @@ extension ConnectionHandler {
         }
     }
 
-    /// A place in a group, which lives as long.
+    /// A place in a group. Keeps the group alive.
     struct Membership: Equatable {
         let group: WebSocketGroup
         let shard: GroupShard
@@ -88,12 +88,12 @@ extension ConnectionHandler {
         static func == (one: Membership, other: Membership) -> Bool { one.id == other.id && one.shard === other.shard }
     }
 
-    /// The next to speak once the peer keeps up.
+    /// A wait to send.
     struct BlockedSender {
         enum Action {
-            /// A task waits for this to be done. An operation that throws has sent nothing, then or later.
+            /// The operation of a task that waits for it. Where it throws, none of it has been or will be sent.
             case send(SendOperation, UnsafeContinuation<Void, any Error>)
-            /// A group sends by itself.
+            /// The call for a group, which then sends by itself.
             case tell(@Sendable () -> Void)
         }
 
@@ -132,9 +132,9 @@ extension ConnectionHandler {
 
     /// A task that waits for the socket's end.
     enum CloseWaiter {
-        /// Whatever becomes of the task.
+        /// Waits even where the task is cancelled.
         case always(UnsafeContinuation<CloseInfo, Never>)
-        /// Until the task is cancelled.
+        /// Waits until the task is cancelled.
         case unless(TaskWait, UnsafeContinuation<CloseInfo?, Never>)
 
         func tell(_ info: CloseInfo) {

@@ -1,5 +1,5 @@
-// The way out: one flush for all that is said in a burst of reads, or in one turn of the loop, and the channel's word on how
-// far the peer takes it.
+// Writing: one flush for all bytes of a burst of reads, or of one turn of the event loop, and the channel's reports on how far
+// the peer takes them.
 
 import KHPProtocol
 import NIOCore
@@ -7,17 +7,17 @@ import NIOCore
 extension ConnectionHandler {
     /// The channel's writability, and the peer that does not keep up.
     struct Writing {
-        /// As the channel told last: asking it costs more.
+        /// The last report of the channel. Stored, since asking the channel costs more.
         private(set) var isChannelWritable = true
-        /// True while the channel is given what there is to write. Many a large message fills it and leaves at once: only
-        /// the end of that counts.
+        /// True while bytes are handed to the channel. A large message may fill the channel and leave at once: only the
+        /// writability after the call counts.
         private var isGiving = false
         private var hasMoved = false
         /// Set while the channel is not writable.
         private(set) var stall: Stall?
-        /// True where the channel writes what it is given as it is: nobody stands between.
+        /// True where no handler stands between this one and the socket, so that the channel writes these very bytes.
         private(set) var isDirect = false
-        /// True where all that the channel was given is known to have left. To ask it costs much more.
+        /// True where all bytes that the channel got are known to have left. Stored, since asking the channel costs much more.
         private(set) var hasAllLeft = false
         /// The message that is being sent in pieces, or was last.
         var streamed: StreamedMessage?
@@ -55,7 +55,7 @@ extension ConnectionHandler {
             return !self.isGiving
         }
 
-        /// Each episode of congestion is measured for itself.
+        /// The writability has moved: each episode of congestion is measured from its own beginning.
         mutating func moved(to isWritable: Bool, unwritten: Int, now: NIODeadline) {
             self.isChannelWritable = isWritable
             self.stall = isWritable ? nil : Stall(bytes: unwritten, lookedAt: now)
@@ -79,7 +79,7 @@ extension ConnectionHandler {
         }
     }
 
-    /// Writes what the connection has to say, in one flush; inside a read burst the flush waits for its end.
+    /// Writes the connection's output in one flush; inside a read burst the flush waits for its end.
     package func flush() {
         if !self.turn.isBursting { self.flushNow() }
     }
@@ -104,7 +104,7 @@ extension ConnectionHandler {
         let hasMoved = self.writing.end()
         self.noteUse()
         if hasMoved { self.noteWritability(context) }
-        // Bytes that were added, and left at once, say nothing about the peer.
+        // Bytes that were added now and left at once are no progress of a peer that does not keep up.
         if self.writing.stall != nil { self.writing.bytesWereAdded(now: self.unwrittenBytes) }
         if self.connection.socket.hasAnsweredPing { self.followAnswer(context) }
     }
@@ -117,13 +117,13 @@ extension ConnectionHandler {
         return buffer.modifyIfUniquelyOwned { _ in true } != nil
     }
 
-    /// By itself, so that nothing of the call holds the buffer once it is over.
+    /// Writes a buffer. A function of its own, so that no reference to the buffer outlives the call.
     @inline(never)
     private func give(_ buffer: ByteBuffer, to context: ChannelHandlerContext) {
         context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
     }
 
-    /// Nobody stands between this handler and the channel that writes.
+    /// Called where no handler stands between this one and the socket.
     package func writesDirectly() { self.writing.goesDirectly() }
 
     @inline(never)
@@ -150,7 +150,7 @@ extension ConnectionHandler {
         if isWritable { self.resumeSenders() }
         if case .handler(let handler) = self.sink {
             handler.writabilityChanged(on: EventLoopSocket(self))
-            // A synchronous handler cannot wait to send, so the peer that does not read is not read from either.
+            // A synchronous handler cannot wait to send: a peer that does not read is not read from.
             if !handler.readsFromCongestedPeer {
                 if isWritable { self.resumeReadingAfterCongestion() } else { self.pauseReading() }
             }

@@ -11,12 +11,13 @@ package protocol ConnectionDelegate: AnyObject {
     func connected(_ handler: ConnectionHandler)
     /// The connection asks for a decision or tells of a step; messages go to the handler's sink instead.
     func perform(_ action: ConnectionAction, on handler: ConnectionHandler)
-    /// The peer says nothing any more; it may still read.
+    /// The peer has ended its stream; it may still read.
     func inputEnded(_ handler: ConnectionHandler)
-    /// All that had arrived has been taken, as ``ConnectionHandler/tellOnceAllIsRead()`` asked for.
+    /// All bytes that had arrived have been taken; called once after ``ConnectionHandler/tellOnceAllIsRead()``.
     func allIsRead(_ handler: ConnectionHandler)
-    /// TLS is up, with the name of the protocol that it has agreed on (ALPN), if on any. True where that is spoken by
-    /// somebody else, and the handler has stood aside.
+    /// TLS is up.
+    /// - Parameter name: the protocol that ALPN has chosen; `nil` for none.
+    /// - Returns: `true` when another handler speaks that protocol, and this handler has left the channel to it.
     func hasAgreed(on name: String?, _ handler: ConnectionHandler) -> Bool
     /// The last call: the channel is closed, and its descriptor is given back.
     func channelClosed()
@@ -54,7 +55,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     @exclusivity(unchecked) var alarm = Alarm()
     /// The deadlines of the event loop, from the first deadline on.
     @exclusivity(unchecked) var deadlines: LoopDeadlines?
-    /// The memory that use leaves behind, and the channel's.
+    /// Tracks the memory that this handler and the channel keep after use.
     @exclusivity(unchecked) var memory: UsedMemory
 
     /// - Parameter connection: made where it goes, since a copy of one costs a hundredth of an opening handshake.
@@ -71,7 +72,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.memory = UsedMemory(isPooled: transport == .socket)
     }
 
-    /// Where tasks of this connection run: on its event loop, behind the read that is going on.
+    /// Runs the tasks of this connection on its event loop, after the read that is going on.
     package var executor: ConnectionExecutor {
         if let tasks { return tasks }
         let tasks = ConnectionExecutor(eventLoop: self.eventLoop)
@@ -86,7 +87,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.context = context
         guard context.channel.isActive else { return }
         self.transportUp(context)
-        // Somebody else may have filled it, and it tells of changes alone.
+        // Another handler may have filled the channel before, and the channel reports changes only.
         if !context.channel.isWritable { self.writabilityMoved(to: false) }
     }
 
@@ -160,7 +161,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !self.hasEnded {
-            // Peers that only drop TCP are many, and it means the same as where there is no TLS.
+            // Many peers drop TCP without a close notification of TLS: it is the end of the stream, as without TLS.
             if TransportFailure.isEnd(error), !self.connection.awaitsFirstByte {
                 self.connection.inputClosed(now: .now())
             } else {
@@ -187,7 +188,7 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.ending.start()
         self.delegate?.connected(self)
         self.connection.start(now: .now())
-        // A server has nothing to say before it is asked.
+        // A server writes nothing before a request has come.
         guard self.connection.role == .client else { return self.updateTimer() }
         self.drive()
         self.flush()
@@ -209,8 +210,8 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
     /// True once the application has taken the socket.
     package var isDelivering: Bool { if case .none = self.sink { false } else { true } }
 
-    /// Where messages go from now on. An inbox holds the answer to the peer's close frame back until the application
-    /// has taken what came before it.
+    /// Sets the receiver of messages. An inbox holds the answer to the peer's close frame back until the application has
+    /// taken the messages before it.
     package func deliver(to sink: Sink) {
         if case .inbox = sink { self.connection.socket.holdsClose = true }
         self.sink = sink

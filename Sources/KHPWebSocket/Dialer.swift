@@ -1,4 +1,4 @@
-// Outgoing connections: TCP to an address, and no more until somebody takes it.
+// Outgoing connections: TCP to an address. No byte is sent until the connection is taken.
 
 package import KHPProtocol
 package import NIOCore
@@ -24,7 +24,7 @@ package enum Dialer {
         on eventLoop: any EventLoop
     ) async throws -> Dialled {
         var bootstrap = self.bootstrap(deadline, limits, eventLoop)
-        // A Unix domain socket knows neither.
+        // A Unix domain socket has neither TCP_NODELAY nor TCP's keep-alive.
         if address.ipAddress != nil {
             bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).noticingVanishedPeers(liveness)
         }

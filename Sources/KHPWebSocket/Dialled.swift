@@ -1,5 +1,5 @@
-// A connection over TCP on which nothing has been said yet: several are dialled at once where a host has several
-// addresses, and only the one that is taken speaks.
+// A connection over TCP on which no byte has been sent yet: several are dialled at once where a host has several addresses,
+// and only the one that is taken is used.
 
 package import KHPProtocol
 package import NIOCore
@@ -56,7 +56,7 @@ package struct Dialled: Sendable {
         return ProxyConnection(channel: self.channel, handler: handler, steps: steps)
     }
 
-    /// - Parameter make: makes what stands last.
+    /// - Parameter make: makes the last handler of the pipeline.
     private func take<Handler: ChannelHandler & SendableMetatype>(
         _ tls: ClientTLS?,
         named name: String?,
@@ -71,16 +71,16 @@ package struct Dialled: Sendable {
             }
             try holder.check()
             if let tap {
-                // It gets to know that the connection is up; the others see that for themselves.
+                // The tap gets the event that the connection is up; the other handlers check that themselves.
                 try pipeline.addHandler(tap(self.channel), name: Dialer.tapName)
                 try pipeline.context(handler: holder).fireChannelActive()
             }
             if let tls {
                 try tls.add(to: pipeline, name: name, after: holder)
-                // TLS speaks as soon as it is there, and may have found the peer gone.
+                // TLS writes as soon as it is added, and may have found that the peer has left.
                 try holder.check()
             }
-            // Not before: one that is made and gets no place would never be told of its end, and keep its channel.
+            // Not before: a handler outside of the pipeline would get no event of its end, and keep its channel.
             let handler = try make()
             try pipeline.addHandler(handler)
             holder.leave(pipeline)
@@ -123,8 +123,8 @@ package struct ProxyConnection: Sendable {
     }
 }
 
-/// Keeps what a peer says, or how it leaves, before anybody has taken the connection. Nothing is read meanwhile but what
-/// comes with the end of a stream, which the system has bounded.
+/// Keeps the bytes of a peer, or the error of its end, until the connection is taken. It reads only bytes that come with the
+/// end of a stream, which the receive buffer bounds.
 final class HoldingHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -137,7 +137,7 @@ final class HoldingHandler: ChannelInboundHandler, RemovableChannelHandler {
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
-    /// Whoever takes the connection sees that it is up.
+    /// Does nothing: ``leave(_:)`` reports that the connection is up.
     func channelActive(context: ChannelHandlerContext) {}
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -160,7 +160,7 @@ final class HoldingHandler: ChannelInboundHandler, RemovableChannelHandler {
         throw self.failure ?? IOError(errnoCode: ECONNRESET, reason: "the peer left")
     }
 
-    /// Passes on what was held, lets the connection read, and goes.
+    /// Passes on the bytes and events that were held, lets the connection read, and leaves the pipeline.
     func leave(_ pipeline: ChannelPipeline.SynchronousOperations) {
         guard let context else { return }
         let (held, inputHasEnded) = (self.held, self.inputHasEnded)

@@ -44,7 +44,7 @@ package final class HostNames: Sendable {
         var port: Int
     }
 
-    /// One that asks, to give it up by.
+    /// A caller's wait for the addresses of a name; ``giveUp(_:_:)`` ends it.
     package struct Wait: Sendable {
         package let addresses: EventLoopFuture<[SocketAddress]>
         fileprivate let name: Name
@@ -53,7 +53,7 @@ package final class HostNames: Sendable {
 
     private struct Asked {
         let look: LookUpThreads.Look
-        /// Of all who wait for it. None waits for a look-up that has begun in vain.
+        /// The promises of all callers that wait for the look-up; empty once all have given it up after it began.
         var promises: [UInt64: EventLoopPromise<[SocketAddress]>]
     }
 
@@ -62,7 +62,7 @@ package final class HostNames: Sendable {
         var asked: [Name: Asked] = [:]
     }
 
-    /// The system's.
+    /// The system's resolver.
     package static let system = HostNames(lookUp: HostNames.systemLookUp)
 
     package let lookUp: LookUp
@@ -93,8 +93,7 @@ package final class HostNames: Sendable {
         return Wait(addresses: promise.futureResult, name: name, number: number)
     }
 
-    /// One that asked waits no longer: its future fails with this error, unless it is over. A name that nobody waits for
-    /// any more leaves the queue.
+    /// Ends a wait: its future fails with this error, unless it is complete. A name without waits leaves the queue.
     package func giveUp(_ wait: Wait, _ error: any Error) {
         let promise: EventLoopPromise<[SocketAddress]>? = self.state.withLock { state in
             guard let promise = state.asked[wait.name]?.promises.removeValue(forKey: wait.number) else { return nil }
@@ -106,7 +105,7 @@ package final class HostNames: Sendable {
         promise?.fail(error)
     }
 
-    /// On a thread of its own.
+    /// Looks a name up and ends the waits for it. Blocks: called on a thread of ``LookUpThreads``.
     private func look(up name: Name) {
         self.end(name, Result { try self.lookUp(name.host, name.port) })
     }
@@ -185,8 +184,8 @@ package final class LookUpThreads: Sendable {
         case nowhere
     }
 
-    /// The process's. A resolver that gets no answer gives up after some ten seconds; as many such names as there are
-    /// threads keep a further one waiting that long at most.
+    /// The threads of the process. A resolver that gets no answer gives up after some ten seconds: where as many such names as
+    /// there are threads are looked up, a further name waits that long at most.
     package static let shared = LookUpThreads(most: 32, waiting: 1000)
 
     private let most: Int

@@ -25,7 +25,7 @@ package final class Inbox: Sendable {
         var isOver = false
         /// True once messages were dropped, because this side closes and nobody takes them.
         var hasLost = false
-        /// True once somebody was told of the end.
+        /// True once a task has got the end.
         var endWasSeen = false
         var consumer: Consumer?
         /// The pieces of the message that is arriving, where whole messages are taken of a socket that delivers pieces.
@@ -83,7 +83,7 @@ package final class Inbox: Sendable {
         self.push(item.kind, item.bytes, isFirst: item.isFirst, isLast: item.isLast, isClosing: isClosing)
     }
 
-    /// The same in parts, of which only the bytes are counted references.
+    /// Event loop: a message arrived, in separate arguments, of which only the bytes have a reference count.
     package func push(
         _ kind: MessageKind,
         _ bytes: ByteBuffer,
@@ -98,7 +98,8 @@ package final class Inbox: Sendable {
         return self.pushPastGate(kind, bytes, isFirst: isFirst, isLast: isLast, isClosing: isClosing)
     }
 
-    /// The same where the gate's task does not wait for a whole message. Apart, since what is captured here is copied.
+    /// Hands an item to a consumer that waits in any other way, or queues it. A function of its own, since its closure copies
+    /// the values that it captures.
     @inline(never)
     private func pushPastGate(
         _ kind: MessageKind,
@@ -167,8 +168,8 @@ package final class Inbox: Sendable {
     /// Event loop: the connection has ended, and what had arrived before will still be pushed.
     package func noteOver() { self.state.withLock { $0.isOver = true } }
 
-    /// Event loop: whether the consumer has messages to take or is at work on one; it then tells when it is done. One that
-    /// waits for the end takes none.
+    /// Event loop: true where the consumer has messages to take or is at work on one; it then calls back when it is done.
+    /// False for a consumer that waits for the end, which takes none.
     package func isBusy() -> Bool {
         self.state.withLock { state in
             state.tellsWhenIdle = state.isProcessing || !state.items.isEmpty && !state.isConsumerAway
@@ -205,10 +206,10 @@ package final class Inbox: Sendable {
     /// True once nothing more will be pushed.
     package var isFinished: Bool { self.info != nil }
 
-    /// How the connection ended, once nothing more will be pushed.
+    /// The report of the end, once nothing more will be pushed; `nil` before.
     package var info: CloseInfo? { self.state.withLock { $0.end } }
 
-    /// How much waits for the consumer.
+    /// The messages that wait for the consumer, and their bytes.
     package var queued: (messages: Int, bytes: Int) { self.state.withLock { ($0.items.count, $0.bytes) } }
 
     /// Event loop: a message was dropped that came after this side had begun to close.
@@ -217,13 +218,13 @@ package final class Inbox: Sendable {
     /// True once messages were dropped that came after this side had begun to close.
     package var hasLost: Bool { self.state.withLock { $0.hasLost } }
 
-    /// True once a consumer, or whoever waited for it, has met the end.
+    /// True once a consumer, or a task that waited for the end, has got it.
     package var endWasSeen: Bool { self.state.withLock { $0.endWasSeen } }
 
-    /// Somebody else has met the end.
+    /// Notes that a task other than the consumer has got the end.
     package func noteEndSeen() { self.state.withLock { $0.endWasSeen = true } }
 
-    /// The error of whoever asks for one more message behind the last.
+    /// The error for a task that asks for a message after the last.
     package var closedError: WebSocketError {
         self.state.withLock { state in
             state.end.map { .closed($0) } ?? WebSocketError(.closed, "The socket is closed.", phase: .closing)
@@ -264,7 +265,7 @@ package final class Inbox: Sendable {
         self.mayHaveItems.load(ordering: .relaxed) ? self.take() : nil
     }
 
-    /// Consumer: the next item, or why there is none.
+    /// Consumer: the next item, or the reason that there is none.
     package func take() -> TakeResult {
         self.state.withLock { state in
             if let (item, drained) = self.take(&state) { return .item(item, drained: drained) }
@@ -275,7 +276,7 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// The first item, and whether reading may go on now that it is gone.
+    /// Removes the first item. `drained` is true where reading may go on now.
     @inline(__always)
     private func take(_ state: inout State) -> (item: MessageChunk, drained: Bool)? {
         guard let item = state.items.popFirst() else {
@@ -413,7 +414,7 @@ package final class Inbox: Sendable {
         }
     }
 
-    /// Has the consumer wait, or go on at once.
+    /// Makes the consumer wait, or resumes it at once.
     @inline(never)
     private func enter(
         _ continuation: UnsafeContinuation<Arrival, Never>,

@@ -62,7 +62,7 @@ protocol LoopTimerTarget: AnyObject {
         private func setKernel(to due: NIODeadline) -> Bool {
             if !self.hasTriedKernel { self.openKernel() }
             guard let descriptor else { return false }
-            // Nothing at all would stop the timer.
+            // A time of 0 would disarm the timer.
             let time = max((due - .now()).nanoseconds, 1)
             return khp_timer_set(descriptor, time) == 0
         }

@@ -54,7 +54,7 @@ public struct ReceivedMessage: Sendable {
         self.bytes = bytes
     }
 
-    /// The same as the type that the asynchronous side uses; copies text into a string.
+    /// The message as a ``WebSocketMessage``, the type of the asynchronous API. Copies text into a string.
     public var message: WebSocketMessage {
         switch self.kind {
         case .text: .text(String(buffer: self.bytes))
@@ -103,8 +103,14 @@ public struct EventLoopSocket {
         try self.handler.sendPong(payload)
     }
 
-    /// Begins the closing handshake (RFC 6455 section 7.1.2). Messages that are under way still arrive, but behind a close with
-    /// 1008, which takes the peer's right to be heard.
+    /// Begins the closing handshake, or answers the peer's close frame where that has come (RFC 6455 section 7.1.2). Has no
+    /// effect on a socket that has closed.
+    ///
+    /// Messages that are under way still arrive, but none after a close with 1008. ``MessageHandler/closed(_:)`` reports the
+    /// end.
+    /// - Parameters:
+    ///   - code: 1000 to 1014 without the reserved ones, or 3000 to 4999. For any other code the close frame is sent empty.
+    ///   - reason: at most 123 bytes of UTF-8; the rest is cut off.
     public func close(code: WebSocketCloseCode = .normalClosure, reason: String = "") {
         self.handler.close(code: code, reason: reason)
     }
@@ -119,8 +125,8 @@ public struct EventLoopSocket {
     /// - Throws: ``WebSocketError`` when the socket is closed, ``WebSocketError/Code/invalidArgument`` for another path.
     public func askToRevalidate(path: String) throws(WebSocketError) -> Bool { try self.handler.askToRevalidate(path) }
 
-    /// Server: closes the socket with 1008 then, as the end of a principal's proof does; in the place of every such end that
-    /// was set before. `nil` lets it live on.
+    /// Server: closes the socket with 1008 at `deadline`, as the end of a principal's proof does. Replaces every such end that
+    /// was set before; `nil` removes it.
     public func endSession(at deadline: NIODeadline?) { self.handler.moveSessionEnd(to: deadline) }
 
     /// `false` while more waits to be sent than the high-water mark of the send buffer.

@@ -19,9 +19,9 @@ package final class ShellHooks: Sendable {
     package let takesStream: @Sendable (any Channel) -> Void
     /// Called where a task is started for a closure of the application.
     package let taskStarts: @Sendable () -> Void
-    /// The first that such a task waits for.
+    /// Awaited by such a task before it calls the closure.
     package let taskBegins: @Sendable () async -> Void
-    /// The last that such a task calls.
+    /// Called by such a task after the closure.
     package let taskEnds: @Sendable () -> Void
 
     package init(

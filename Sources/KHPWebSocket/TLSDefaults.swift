@@ -8,13 +8,14 @@ extension TLSConfiguration {
     private static let forwardSecretSuites =
         "ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES256:ECDH+AES128:!aNULL:!eNULL:!MD5"
 
-    /// The algorithms that a peer may sign with where a caller has not chosen: BoringSSL's, in its order, but those with SHA-1 (RFC 9155).
+    /// The algorithms that a peer may sign with where a caller has not chosen any: BoringSSL's, in its order, but those with
+    /// SHA-1 (RFC 9155).
     private static let signatures: [SignatureAlgorithm] = [
         .ecdsaSecp256R1Sha256, .rsaPssRsaeSha256, .rsaPkcs1Sha256, .ecdsaSecp384R1Sha384, .rsaPssRsaeSha384,
         .rsaPkcs1Sha384, .rsaPssRsaeSha512, .rsaPkcs1Sha512,
     ]
 
-    /// The same with all that it leaves open.
+    /// This configuration with the library's decisions where the caller has left a default.
     ///
     /// TLS 1.2 at least (RFC 8996, RFC 9325 section 3.1.1), unless the configuration says less: a minimum of 1.1, or a
     /// maximum below 1.2. A minimum of 1.0 is swift-nio-ssl's own, so it says nothing.
@@ -27,14 +28,14 @@ extension TLSConfiguration {
         }
         if tls.verifySignatureAlgorithms == nil { tls.verifySignatureAlgorithms = Self.signatures }
         tls.applicationProtocols = ["http/1.1"]
-        // The library keeps its whole state for this long behind each connection whose peer has not said goodbye, though
-        // the connection is gone; nothing of ours waits longer for that goodbye.
+        // swift-nio-ssl keeps its whole state for this long after a connection whose peer has sent no close notification;
+        // no handler of ours waits longer for one.
         tls.shutdownTimeout = min(tls.shutdownTimeout, EndTimeouts().goodbye)
         return tls
     }
 
-    /// A server's, ``decided``. Whom a client's certificate is for is the application's to say: swift-nio-ssl's full
-    /// verification would compare it with the address that the connection comes from, so it is the chain alone.
+    /// ``decided`` for a server. Full verification becomes that of the chain alone: swift-nio-ssl would compare a client's
+    /// certificate with the address that the connection comes from. The application decides whom it names.
     package var decidedForServer: TLSConfiguration {
         var tls = self.decided
         if tls.certificateVerification == .fullVerification { tls.certificateVerification = .noHostnameVerification }

@@ -5,7 +5,7 @@ package import NIOCore
 import NIOSSL
 
 extension TLSInfo {
-    /// Beneath a connection; `nil` where there is no TLS. A stream has that of the connection which carries it.
+    /// The TLS of a connection; `nil` where there is none. A stream has the TLS of the connection that carries it.
     package static func of(_ channel: any Channel, _ transport: Transport, alpn: String? = nil) -> TLSInfo? {
         switch transport {
         case .socket: nil

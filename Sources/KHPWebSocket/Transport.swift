@@ -1,5 +1,5 @@
-// The ways in which bytes come and go, and the questions to a stream of a connection that carries several: its channel has
-// few of a socket's options, and ends the process where it is asked for one of the others.
+// The transports of a connection, and the events by which a stream of HTTP/2 is asked for its unwritten bytes and reset: the
+// channel of a stream has few of a socket's options, and ends the process where it is asked for one of the others.
 
 package import NIOCore
 import NIOSSL
@@ -14,7 +14,7 @@ import NIOSSL
     import Darwin
 #endif
 
-/// Beneath a connection.
+/// The transport of a connection.
 package enum Transport: Sendable, Hashable {
     /// A socket of TCP, or the like.
     case socket
@@ -28,15 +28,15 @@ package enum Transport: Sendable, Hashable {
     var usesTLS: Bool { self == .tls }
 }
 
-/// Asks the handler before a connection's on a stream how many bytes it has been given that have not left: an outbound user
-/// event, answered before the call returns.
+/// An outbound user event on a stream of HTTP/2: the handler of the stream sets ``count`` to the number of its unwritten bytes
+/// before the call returns.
 package final class UnwrittenBytesOfStream {
     package var count = 0
 
     init() {}
 }
 
-/// Tells the same handler to end the stream without order, as an outbound user event.
+/// An outbound user event on a stream of HTTP/2: the handler of the stream resets it.
 package struct StreamReset: Sendable {
     init() {}
 }
@@ -65,13 +65,13 @@ package enum TransportEnd {
         {
             _ = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
         }
-        // TLS would say goodbye to a peer that does not listen, and wait for its answer.
+        // TLS would send its close notification to a peer that does not read, and wait for the answer.
         (context.pipeline.belowTLS ?? context).close(promise: nil)
     }
 }
 
 extension ChannelPipeline {
-    /// The place from which a close passes TLS by; `nil` where there is none. On the event loop.
+    /// The context of the TLS handler, from which a close goes past TLS; `nil` without TLS. On the event loop.
     package var belowTLS: ChannelHandlerContext? {
         try? self.syncOperations.context(handlerType: NIOSSLHandler.self)
     }

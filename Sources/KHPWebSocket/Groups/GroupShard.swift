@@ -1,11 +1,11 @@
-// The members of a group on one event loop: delivery, their queues, and what becomes of those that are slow.
+// The members of a group on one event loop: delivery, their queues, and the treatment of slow members.
 
 import KHPProtocol
 import NIOCore
 
 /// Unchecked: its members are touched on its event loop only, and the rest never changes.
 final class GroupShard: @unchecked Sendable {
-    /// A member, and what its peer does not take yet.
+    /// A member, and the queue of messages that its peer does not take yet.
     private final class Place {
         let id: UInt64
         let handler: ConnectionHandler
@@ -15,9 +15,9 @@ final class GroupShard: @unchecked Sendable {
         var bytes = 0
         /// True once the queue has reached its bounds, until it is below them.
         var isFull = false
-        /// True while the handler is to tell when its peer keeps up again.
+        /// True while the handler is to call when its peer keeps up again.
         var isWaiting = false
-        /// When its peer last took something.
+        /// The time at which its peer last took a message.
         var tookAt = NIODeadline.now()
 
         init(id: UInt64, handler: ConnectionHandler, topics: Set<String>, onTooSlow: (() -> Void)?) {
@@ -43,7 +43,7 @@ final class GroupShard: @unchecked Sendable {
     // MARK: Members
 
     func add(_ id: UInt64, _ handler: ConnectionHandler, _ topics: Set<String>, _ onTooSlow: (() -> Void)?) {
-        // Nobody would tell of an end that has come already.
+        // The handler has ended already, and reports its end no more.
         guard !handler.hasEnded else { return self.group.memberLeft(self, wasFull: false) }
         handler.enter(self.membership(id))
         self.places[id] = Place(id: id, handler: handler, topics: topics, onTooSlow: onTooSlow)
@@ -80,7 +80,7 @@ final class GroupShard: @unchecked Sendable {
 
     // MARK: Delivery
 
-    /// Takes what waits for this event loop, in a turn of its own.
+    /// Takes the items that wait for this event loop, in a turn of its own.
     func wake() {
         let group = self.group
         self.eventLoop.execute {
@@ -118,7 +118,7 @@ final class GroupShard: @unchecked Sendable {
     }
 
     private func send(_ message: SharedMessage, to place: Place) {
-        // One that closes takes nothing any more; a dialect without binary messages, or an extension, refuses this one.
+        // A socket that closes sends no message; a dialect without binary messages, or an extension, may refuse this one.
         try? place.handler.sendMessage(message, self.flushes)
     }
 

@@ -1,4 +1,5 @@
-// A group's state under its lock: which event loops have members, what waits for them, and which publishers wait.
+// A group's state under its lock: the event loops that have members, the items that wait for these, and the publishers that
+// wait.
 
 import NIOCore
 
@@ -7,11 +8,11 @@ struct GroupState {
     struct Woken {
         fileprivate var publishers: [UnsafeContinuation<Void, Never>] = []
 
-        /// Outside of the lock.
+        /// Resumes the publishers. Call it outside of the lock.
         func resume() { for publisher in self.publishers { publisher.resume() } }
     }
 
-    /// All that changes or concerns the members of an event loop, in one order.
+    /// A publication to the members of an event loop or a change of one of them; all take effect in one order.
     enum Item: Sendable {
         case publish(Publication)
         case subscribe(UInt64, String)
@@ -24,7 +25,7 @@ struct GroupState {
         let shard: GroupShard
         var members = 1
         var items: [Item] = []
-        /// How many of them are publications.
+        /// The number of publications among the items.
         var publications = 0
     }
 
@@ -32,7 +33,7 @@ struct GroupState {
     struct Hold {
         let since: NIODeadline
         let until: NIODeadline
-        /// The one that ends it.
+        /// The shard whose event loop ends the hold.
         let shard: GroupShard
     }
 
@@ -41,22 +42,22 @@ struct GroupState {
         case queued(wake: [GroupShard])
         /// An event loop has too much before it.
         case behind
-        /// A member is full. With the hold that this begins.
+        /// A member is full. Holds the hold that begins with this publication; `nil` where one goes on.
         case held(Hold?)
     }
 
-    /// The time that a member gets even where others have used up the patience: one that takes anything at all needs less.
+    /// The time that a member gets even where others have used up the patience; enough for a peer that takes any bytes.
     private static let grace = TimeAmount.milliseconds(250)
 
     private(set) var members = 0
     /// Members whose queue is full.
     private(set) var fullMembers = 0
-    /// Of each event loop that has members: one without may be shut down, and would take nothing.
+    /// The queue of each event loop that has members. An event loop without members has none: it may be shut down.
     private var queues: [ObjectIdentifier: Queue] = [:]
     /// Members and publications are counted together: one gets what has a higher number than itself.
     private var lastID: UInt64 = 0
     private var hold: Hold?
-    /// As the last hold had it.
+    /// The patience of the last hold.
     private var patience = TimeAmount.zero
     private var debt = SlowMemberDebt()
     private var publishers: [UInt64: UnsafeContinuation<Void, Never>] = [:]
@@ -85,13 +86,13 @@ struct GroupState {
         if let key { self.queues[key]?.members -= 1 }
         guard let key, self.queues[key]?.members == 0 else { return woken }
         self.queues[key] = nil
-        // The next who is held up begins another, which somebody ends.
+        // The next publisher that is held up begins another hold.
         if self.hold?.shard === shard, let hold = self.hold.take() { self.count(hold, now: now) }
         woken.publishers += self.wake().publishers
         return woken
     }
 
-    /// `nil` of a shard that has no members any more. Its event loop may have another one since.
+    /// The key of a shard's queue; `nil` for a shard without members, whose event loop may have a newer shard.
     private func key(of shard: GroupShard) -> ObjectIdentifier? {
         let key = ObjectIdentifier(shard.eventLoop)
         return self.queues[key]?.shard === shard ? key : nil
@@ -106,7 +107,7 @@ struct GroupState {
 
     // MARK: Publications
 
-    /// Queues one for each event loop, or for none of them.
+    /// Queues a publication for all event loops with members, or for none.
     mutating func put(_ publication: Publication, _ options: WebSocketGroup.Options, now: NIODeadline) -> Outcome {
         if case .wait(let patience) = options.slowMembers, self.fullMembers > 0 {
             return .held(self.beginHold(max(TimeAmount(patience), .zero), now: now))
