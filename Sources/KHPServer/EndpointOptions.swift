@@ -35,10 +35,10 @@ extension Endpoint {
         public var servesWithoutSubprotocol: Bool
         /// The extensions that are supported.
         public var extensions: [any WebSocketExtension]
-        /// Asked about each request of either handshake before its credentials are looked at, the opening of a client
-        /// that takes part in the extended handshake among them; its principal is the one of an earlier request. An error that it throws refuses the
-        /// request, as with `respond`: a ``HandshakeResponse`` is the answer. For what costs less than a password's hash
-        /// and does not depend on who the client is: networks, rates, a service that is about to stop.
+        /// Called with each request of either handshake before its credentials are checked, also with the opening of a
+        /// client that takes part in the extended handshake; `principal` is that of an earlier request. An error that it
+        /// throws refuses the request, as with `respond`: a ``HandshakeResponse`` is the answer. For checks that cost less
+        /// than a password's hash and do not depend on the user: networks, rates, a service that is about to stop.
         ///
         /// Requests for cookies of Kaazing's clients are not shown to it.
         public var admit: (@Sendable (HandshakeRequest) async throws -> Void)?

@@ -1,5 +1,5 @@
-// Stands before somebody else's handlers while they are being set up: keeps what comes in order, and reads no more of it,
-// then lets them have all, and goes.
+// Stands before another framework's handlers while these are set up: keeps bytes and events in their order, reads no more,
+// then passes them on and leaves the pipeline.
 //
 //   settingUp ── their pipeline is there ──▶ gone: the handler has left the pipeline
 //       └─── the channel is closed, or the set-up fails ──▶ over
@@ -26,10 +26,10 @@ final class HostDoor: ChannelDuplexHandler, RemovableChannelHandler {
 
     init(_ port: SharedPort) { self.port = port }
 
-    /// Takes what has been read before it was there.
+    /// Keeps bytes that were read before this handler was added.
     func begin(_ bytes: ByteBuffer) { self.waiting.append(.bytes(NIOAny(bytes))) }
 
-    /// Has the pipeline set up; in place already.
+    /// Has the other framework set up its pipeline. This handler is in the pipeline already.
     func open() {
         guard let context else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -44,10 +44,10 @@ final class HostDoor: ChannelDuplexHandler, RemovableChannelHandler {
             self.waiting = []
             return context.close(promise: nil)
         }
-        // Only now: the end of the peer's stream might have closed the channel meanwhile.
+        // Only now: with its own settings the channel might have closed at the end of the peer's stream.
         self.port.restore(context.channel)
         var hasInputEnded = false
-        // Their doings with the first may end all.
+        // The handlers may close the channel on the first of them.
         while !self.waiting.isEmpty, self.context != nil {
             switch self.waiting.removeFirst() {
             case .bytes(let bytes): context.fireChannelRead(bytes)
@@ -87,7 +87,7 @@ final class HostDoor: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
-    /// No more is read than has been until they can have it: they, or nobody, bound what waits.
+    /// Reads no more until the handlers are set up: nothing here bounds the bytes that wait.
     func read(context: ChannelHandlerContext) {
         if self.isSettingUp { self.isReadWanted = true } else { context.read() }
     }

@@ -23,7 +23,7 @@ extension WebSocketListener {
         /// Reads the name that a client asks TLS for, before TLS does: ``HandshakeRequest/serverName`` has it. Costs each
         /// connection another look at its first bytes.
         public var readsServerName = false
-        /// Tells if connections begin with a header in which a proxy names its client.
+        /// The PROXY protocol header with which each connection begins; off for none. In it a proxy names its client.
         public var proxyProtocol = ProxyProtocol.off
         /// The address that the limits per address count by; `nil` leaves it to the mount's configuration.
         public var clientAddress: WebSocketServer.ClientAddress?

@@ -19,7 +19,7 @@ final class OverloadRefusal: ChannelInboundHandler {
     private func refuse(_ context: ChannelHandlerContext) {
         var answer = ByteBuffer()
         Refusal.tooManyConnections().write(into: &answer, date: DateHeader.now())
-        // Not from the channel's end, where somebody else's handlers may be.
+        // Not from the end of the pipeline, where another framework's handlers may be.
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         context.writeAndFlush(self.wrapOutboundOut(answer))
             .whenComplete { _ in bound.value.close(mode: .output, promise: nil) }

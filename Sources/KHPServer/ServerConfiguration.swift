@@ -45,7 +45,7 @@ extension WebSocketServer {
             get { self.listener.tlsHosts }
             set { self.listener.tlsHosts = newValue }
         }
-        /// Tells if connections begin with a header in which a proxy names its client.
+        /// The PROXY protocol header with which each connection begins; off for none. In it a proxy names its client.
         public var proxyProtocol: WebSocketListener.ProxyProtocol {
             get { self.listener.proxyProtocol }
             set { self.listener.proxyProtocol = newValue }

@@ -1,4 +1,4 @@
-// Metrics, traces and the like take part in a server's connections without being the application.
+// Instruments: metrics, traces and the like, which observe the connections of a server beside the application.
 
 public import KHPProtocol
 public import NIOCore
@@ -26,7 +26,7 @@ extension ServerInstrument {
     /// No frames.
     public var observesFrames: Bool { false }
 
-    /// Does not look.
+    /// Does nothing.
     public func rejected(_ reason: ConnectionRejection, _ connection: ConnectionInfo) {}
 }
 
@@ -41,7 +41,8 @@ public struct ConnectionRejection: Sendable, Hashable, CustomStringConvertible {
     public static let connections = Self("too-many-connections")
     /// There are as many handshakes under way as ``WebSocketServer/Limits/pendingHandshakes`` allows.
     public static let pendingHandshakes = Self("too-many-handshakes")
-    /// The same of its address, by ``WebSocketServer/Limits/pendingHandshakesPerAddress``.
+    /// There are as many handshakes of the same address under way as
+    /// ``WebSocketServer/Limits/pendingHandshakesPerAddress`` allows.
     public static let address = Self("too-many-of-address")
     /// There are as many as ``WebSocketListener/Configuration/connections`` allows this listener.
     public static let listener = Self("too-many-of-listener")
@@ -77,13 +78,13 @@ public protocol ServerConnectionInstrument: Sendable {
 }
 
 extension ServerConnectionInstrument {
-    /// Does not look.
+    /// Does nothing.
     public func named(_ client: SocketAddress) {}
 
-    /// Does not look.
+    /// Does nothing.
     public func servesHTTP() {}
 
-    /// Runs it as it is.
+    /// Calls `body` and nothing else.
     nonisolated(nonsending) public func run<Value>(
         _ body: nonisolated(nonsending) () async throws -> Value
     ) async rethrows -> Value {

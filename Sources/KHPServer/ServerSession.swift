@@ -14,12 +14,12 @@ final class ServerSession: ConnectionDelegate {
     private var table: EndpointTable
     let channel: any Channel
     let entry: ServerState.Entry
-    /// None until the connection is ours.
+    /// Empty until the request is known to be an endpoint's.
     private(set) var instruments: ServerInstruments
     let transport: Transport
-    /// Somebody else's HTTP, which the connection goes to where its request is no endpoint's.
+    /// Another framework's HTTP, which gets the connection where its request is no endpoint's.
     private let port: SharedPort?
-    /// `false` while observers know nothing of the connection, since it may yet be somebody else's.
+    /// `false` while observers know nothing of the connection, since another framework may yet get it.
     private var isAnnounced = false
     /// Unchecked, as the task below: on the connection's event loop only, and the decisions call nothing that comes back
     /// here but ``roomRefusal(_:)``, which looks at neither.
@@ -186,7 +186,7 @@ final class ServerSession: ConnectionDelegate {
     }
 
     func inputEnded(_ handler: ConnectionHandler) {
-        // A peer that says nothing any more cannot use a socket: its password need not be hashed.
+        // A peer that has ended its stream cannot use a socket: its password need not be hashed.
         if self.decisions.checksCredentials { self.asking?.cancel() }
     }
 

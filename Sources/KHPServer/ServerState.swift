@@ -1,5 +1,5 @@
-// The shared state of the connections of a listener or a mount: the endpoints, the counts that bound them, and the list that a shutdown
-// goes through.
+// The shared state of the connections of a listener or a mount: the endpoints, the counts that bound connections, and the list of
+// connections for a shutdown.
 
 import KHPProtocol
 import KHPWebSocket
@@ -127,9 +127,9 @@ final class ServerState: Sendable {
     }
 
     private let registry: Mutex<Registry>
-    /// Where another server listens.
+    /// The entrance of connections that another server accepts.
     let entrance: Entrance
-    /// Lets so many of those who present credentials be looked at.
+    /// Bounds the checks of credentials.
     let attempts: AttemptGate
     /// The exchanges of ordinary HTTP.
     let exchanges = HTTPExchangeCount()
@@ -174,7 +174,7 @@ final class ServerState: Sendable {
         }
     }
 
-    /// Clients come without TLS.
+    /// Called where clients come without TLS: warns of dialects that do not mask.
     func warnOfUnmaskedText() {
         if self.table.connection.speaksOldDialects {
             // Threat D1
@@ -201,7 +201,7 @@ final class ServerState: Sendable {
         let limits = self.configuration.limits
         let own = previous == nil ? 0 : 1
         let entrance = entrance ?? self.entrance
-        // A proxy tells whom it speaks for, before the request or with it, and that one counts.
+        // A proxy names its client before the request or with it, and that client's address counts.
         let key = entrance.speaksForOthers(address) ? nil : AddressKey(address)
         let (entry, rejection): (Entry?, ConnectionRejection?) = self.registry.withLock { registry in
             let rejection: ConnectionRejection?
@@ -253,12 +253,12 @@ final class ServerState: Sendable {
 
     // MARK: Ways in
 
-    /// Takes another bound on the connections of a way in; those that are there stay, and count.
+    /// Takes another bound on the connections of an entrance; open connections stay, and count.
     func bound(_ entrance: Entrance, to connections: Int?) {
         self.registry.withLock { _ in entrance.most = connections }
     }
 
-    /// The same for the connections of all ways in.
+    /// Takes another bound on the connections of all entrances together; open connections stay, and count.
     func bound(to connections: Int) { self.registry.withLock { $0.most = connections } }
 
     func counts(of entrance: Entrance) -> WebSocketListener.Counts { self.registry.withLock { _ in entrance.counts } }
@@ -285,7 +285,8 @@ final class ServerState: Sendable {
         }
     }
 
-    /// Tells if there is room to turn one more away with an answer; its end is told to ``turnedAway()``.
+    /// Takes a place among the connections that are refused with an answer; ``turnedAway()`` gives it back.
+    /// - Returns: `false` where all places are taken.
     func mayRefuseForOverload() -> Bool {
         self.registry.withLock { registry in
             guard registry.turnedAway < Limits.Fixed.turnedAway else { return false }
@@ -302,7 +303,7 @@ final class ServerState: Sendable {
 
     func attach(_ shell: Shell, _ entry: Entry) {
         let isDraining = self.registry.withLock { registry in
-            // A channel that is closed by now has been here already, and nobody would let go of the handler.
+            // A channel that has closed already has been removed: the entry would keep its handler for ever.
             if !entry.hasEnded { entry.shell = shell }
             return registry.isDraining
         }
@@ -336,7 +337,7 @@ final class ServerState: Sendable {
     /// A connection's endpoint is asked for a context, which has to be released before the connection is gone.
     func hold(_ entry: Entry) { self.registry.withLock { _ in entry.contexts += 1 } }
 
-    /// There is no such context, or none any more.
+    /// Undoes ``hold(_:)``: no context was made, or it has been released.
     func letGo(_ entry: Entry) { self.remove(entry) { $0.contexts -= 1 } }
 
     /// Releases a context of a connection, unless that has been done.

@@ -63,7 +63,7 @@ final class ServerTLS: Sendable {
 /// The certificates for hosts that clients name.
 private struct HostIdentities: Sendable {
     private let exact: [String: NIOSSLContextConfigurationOverride]
-    /// By the name behind the first label.
+    /// The certificates of `*.` names, by the name after the first label.
     private let below: [String: NIOSSLContextConfigurationOverride]
 
     init(_ hosts: [String: WebSocketListener.TLSIdentity], _ tls: TLSConfiguration) throws {
@@ -79,7 +79,7 @@ private struct HostIdentities: Sendable {
             var loaded = NIOSSLContextConfigurationOverride()
             loaded.certificateChain = identity.certificateChain.map { .certificate($0) }
             loaded.privateKey = .privateKey(identity.privateKey)
-            // Found wrong here rather than in a handshake.
+            // Finds a certificate and key that do not belong together here rather than in a handshake.
             var alone = tls
             alone.certificateChain = loaded.certificateChain ?? []
             alone.privateKey = loaded.privateKey

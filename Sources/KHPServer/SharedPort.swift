@@ -1,18 +1,18 @@
-// Somebody else's HTTP behind the same port, as the connections see it.
+// Another framework's HTTP on the same port, for the connections of that port.
 
 import NIOCore
 
-/// One for each connection. Unchecked: what changes is touched on the connection's event loop only.
+/// The other framework's side of one connection. Unchecked: its variables are used on the connection's event loop only.
 final class SharedPort: @unchecked Sendable {
-    /// Sets their pipeline up. On the event loop.
+    /// Sets up the other framework's pipeline. Called on the event loop.
     let setUp: @Sendable (any Channel) -> EventLoopFuture<Void>
-    /// Looked at again before each request, or before the first only.
+    /// The requests that are checked for an endpoint: each, or the first only.
     let sharing: WebSocketMount.Sharing
     let security: ServerState.Security
     /// Called once the request of the connection is an endpoint's.
     let isOwn: @Sendable () -> Void
 
-    /// The channel as it was before we had it.
+    // The channel's settings before this library has changed them.
     private var allowsHalfClosure: Bool?
     private var waterMark: ChannelOptions.Types.WriteBufferWaterMark?
 
@@ -28,13 +28,13 @@ final class SharedPort: @unchecked Sendable {
         self.isOwn = isOwn
     }
 
-    /// Keeps the settings that we change.
+    /// Keeps the settings of the channel that this library changes.
     func note(_ channel: any Channel) {
         self.allowsHalfClosure = try? channel.syncOptions?.getOption(.allowRemoteHalfClosure)
         self.waterMark = try? channel.syncOptions?.getOption(.writeBufferWaterMark)
     }
 
-    /// Gives them back.
+    /// Restores the settings of the channel.
     func restore(_ channel: any Channel) {
         if let allowsHalfClosure {
             try? channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: allowsHalfClosure)
@@ -42,6 +42,6 @@ final class SharedPort: @unchecked Sendable {
         if let waterMark { try? channel.syncOptions?.setOption(.writeBufferWaterMark, value: waterMark) }
     }
 
-    /// `true` where the end of the peer's stream would have closed the connection without us.
+    /// `true` where the channel, by its own settings, closes at the end of the peer's stream.
     var closesWithInput: Bool { self.allowsHalfClosure == false }
 }

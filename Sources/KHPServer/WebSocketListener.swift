@@ -95,7 +95,8 @@ public final class WebSocketListener: Service, Sendable {
         }
     }
 
-    /// Accepts nothing any more, and gives the address back; the file of a Unix domain socket goes. Connections that have come in stay, with the mount.
+    /// Accepts no more connections, and releases the address; the file of a Unix domain socket is removed. Connections that
+    /// have come in stay, with the mount.
     public func close() async {
         let channel = self.state.withLock { state in
             state.isClosed = true

@@ -7,12 +7,12 @@ import KHPWebSocket
 import Logging
 import NIOCore
 
-/// A client that may come in; without a principal where the endpoint asks for none.
+/// An admitted client; without a principal where the endpoint asks for none.
 struct Admitted: Sendable {
     var principal: Principal?
     /// The end of its proof on the clock of the event loops.
     var sessionEnd: NIODeadline?
-    /// For the answer to this very request.
+    /// The confirmation of Digest for the answer to this request.
     var confirmation: DigestConfirmation?
 }
 
@@ -39,15 +39,16 @@ struct Admission: Sendable {
         self.address = AddressKey(client)
     }
 
+    /// Decides about one request. Waits for its turn among the checks of its address.
     /// - Parameters:
-    ///   - request: looked at for other proofs than credentials.
+    ///   - request: the request, for proofs other than credentials; `nil` where it can hold none.
     ///   - confirms: `true` where the response can hold the confirmation of Digest.
     func decide(_ credentials: PresentedCredentials?, of request: HandshakeRequest?, confirms: Bool) async -> Outcome {
         guard let gate else { return .admitted(Admitted()) }
         let verdict: AuthenticationGate.Verdict
         if credentials != nil || gate.looksAtRequests {
-            // Counted before anything is computed: neither guessing nor the hashes that it costs go on beyond the
-            // limit, however many come at once.
+            // Counted before anything is computed: the limit holds for guesses and for the hashes that they cost, however
+            // many requests come at once.
             switch await self.server.attempts.begin(self.address) {
             case .refused(let wait):
                 gate.tell(.blocked, credentials, self.client)

@@ -32,8 +32,9 @@ final class AuthenticationGate: Sendable {
     private let schemes: [AuthenticationScheme]
     private let digest: DigestVerifier?
     private let keyBytes: Int
-    /// By the `opaque` of their keys.
+    /// The memories of used nonces, by the `opaque` of their keys.
     private let memories: [String: NonceMemory]
+    /// In microseconds.
     private let nonceLifetime: UInt64
     private let observe: (@Sendable (AuthenticationAttempt) -> Void)?
 
@@ -99,7 +100,7 @@ final class AuthenticationGate: Sendable {
     /// True where a request may prove something without credentials.
     var looksAtRequests: Bool { !self.requestProofs.isEmpty }
 
-    /// Judges what a request brings: a proof of its own first, then its credentials.
+    /// Judges a request: a proof of its own first, then its credentials.
     /// - Parameter request: `nil` for one that proves nothing by itself.
     func judge(_ credentials: PresentedCredentials?, of request: HandshakeRequest?) async -> Verdict {
         if let request {
@@ -179,7 +180,7 @@ final class AuthenticationGate: Sendable {
         if let memory = self.memories[claim.opaque] {
             verdict = memory.use { digest.judge(claim, key: key, counts: &$0, now: now, lifetime: lifetime) }
         } else {
-            // A nonce of nobody's: stale at best.
+            // The nonce is of no key of this endpoint: the credentials are stale at best.
             var none = NonceCounts(lifetime: 0, capacity: 1)
             verdict = digest.judge(claim, key: key, counts: &none, now: now)
         }
@@ -191,7 +192,7 @@ final class AuthenticationGate: Sendable {
         }
     }
 
-    /// Tells of an attempt.
+    /// Reports an attempt to the observer.
     /// - Parameter credentials: `nil` where there were none, or where a proof of the request was looked at.
     func tell(_ outcome: AuthenticationAttempt.Outcome, _ credentials: PresentedCredentials?, _ client: SocketAddress?)
     {
@@ -204,7 +205,7 @@ final class AuthenticationGate: Sendable {
         self.tell(outcome, scheme: scheme, client, observe)
     }
 
-    /// Tells of an attempt that was judged.
+    /// Reports a judged attempt to the observer.
     func tell(_ verdict: Verdict, _ client: SocketAddress?) {
         guard let observe else { return }
         switch verdict {
@@ -223,7 +224,7 @@ final class AuthenticationGate: Sendable {
         _ client: SocketAddress?,
         _ observe: @Sendable (AuthenticationAttempt) -> Void
     ) {
-        // A peer's own name for a scheme is nobody's.
+        // A scheme that the endpoint does not have is reported without its name, which the peer has chosen.
         let known = scheme.flatMap { name in self.schemes.contains { $0.name == name } ? name : nil }
         observe(AuthenticationAttempt(scheme: known, outcome: outcome, client: client))
     }

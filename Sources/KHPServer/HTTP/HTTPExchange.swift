@@ -12,8 +12,8 @@ public import NIOSSL
 /// }
 /// ```
 ///
-/// The same over HTTP/1.1, where a connection is kept for more requests and each waits for the response before it, and on
-/// the streams of HTTP/2. The task that serves an exchange is cancelled when its client has gone.
+/// Exchanges run over HTTP/1.1, where a connection is kept for more requests and each waits for the response before it, and
+/// on the streams of HTTP/2. The task that serves an exchange is cancelled when its client has gone.
 ///
 /// - An exchange whose closure returns without a response gets the server's own 404, 405 or 426.
 /// - A closure that throws before it has responded has the error answered: a ``KHPProtocol/HandshakeResponse`` is sent, an
@@ -77,7 +77,7 @@ public struct HTTPExchange: Sendable {
         try await self.conversation.respond(response)
     }
 
-    /// Responds with what the simple form gives; without a response the request is left to the server.
+    /// Responds with the response that the simple form returns; without one the request is left to the server.
     func respond(by form: @Sendable (HTTPRequest) async throws -> HandshakeResponse?) async throws {
         guard let response = try await form(self.request) else { return }
         try await self.respond(response)
@@ -122,9 +122,9 @@ public struct HTTPExchange: Sendable {
 
     /// The body of a request, for one reader.
     public struct Body: AsyncSequence, Sendable {
-        /// A piece of it.
+        /// A piece of the body.
         public typealias Element = ByteBuffer
-        /// Its end before it is whole.
+        /// The error of a body that does not come to its end.
         public typealias Failure = HTTPExchangeError
 
         let conversation: HTTPConversation
@@ -132,7 +132,7 @@ public struct HTTPExchange: Sendable {
         /// Reads on where another iterator has stopped.
         public func makeAsyncIterator() -> Iterator { Iterator(conversation: self.conversation) }
 
-        /// All of it.
+        /// Collects the whole body.
         /// - Parameter limit: the most bytes.
         /// - Throws: ``HTTPExchangeError/Code/bodyTooLarge`` where there are more, which becomes 413 unless it is caught; and
         ///   as the iterator does.
@@ -157,7 +157,8 @@ public struct HTTPExchange: Sendable {
                 try await self.conversation.nextContent()
             }
 
-            /// The same.
+            /// The next piece, of one byte at least; `nil` at the end.
+            /// - Throws: ``HTTPExchangeError`` where the body does not come, is too long, or cannot be read.
             public mutating func next(
                 isolation actor: isolated (any Actor)?
             ) async throws(HTTPExchangeError) -> ByteBuffer? {

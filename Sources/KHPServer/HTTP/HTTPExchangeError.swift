@@ -1,8 +1,8 @@
-// The end that an exchange of ordinary HTTP can come to, beside a response.
+// The failures of an exchange of ordinary HTTP.
 
-/// An exchange, or a part of it, that could not be.
+/// The failure of an exchange of ordinary HTTP, on either side of it.
 public struct HTTPExchangeError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The reasons.
+    /// The kinds of failure.
     public enum Code: String, Sendable, Hashable, CaseIterable {
         /// The client has gone, or takes nothing that is sent.
         case clientGone
@@ -22,7 +22,7 @@ public struct HTTPExchangeError: Error, Sendable, Hashable, CustomStringConverti
         case invalidResponse
     }
 
-    /// The reason.
+    /// The kind of failure.
     public let code: Code
     /// One sentence.
     public let message: String
@@ -36,7 +36,7 @@ public struct HTTPExchangeError: Error, Sendable, Hashable, CustomStringConverti
     /// The sentence.
     public var description: String { self.message }
 
-    /// The status that says so to the client, where it is the client's doing.
+    /// The status of the answer to the client, where the failure is the client's.
     var status: Int? {
         switch self.code {
         case .bodyTooLarge: 413

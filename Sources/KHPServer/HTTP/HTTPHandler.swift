@@ -31,7 +31,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     enum Phase {
         case waiting
         case exchanging(ServedHTTP)
-        /// With so many bytes that may still come.
+        /// The rest of the request's content is dropped. `left` is the number of bytes that may still come.
         case skipping(left: Int)
         /// The responses so far are whole, and have not left.
         case leaving
@@ -54,7 +54,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
     var turn = Turn()
     let executor: ConnectionExecutor
     private var isReadHeld = false
-    /// The connection's own, until its first exchange has them.
+    /// The instruments of the connection, until its first exchange takes them.
     private var instruments: ServerInstruments?
 
     init(_ site: HTTPSite) {
@@ -112,7 +112,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let exchange = ServedHTTP(request, OrdinaryResponse(to: request.head, isKept: isKept), instruments)
         self.phase = .exchanging(exchange)
         if let time = site.answerTime { self.deadlines.begin(.answer, .now() + time) }
-        // Its client may have ended its side behind it.
+        // The client may have ended its stream after the request.
         self.boundHalfClosed()
         let conversation = HTTPConversation(self, exchange, on: site.channel.eventLoop)
         let seen = site.exchange(request, conversation)

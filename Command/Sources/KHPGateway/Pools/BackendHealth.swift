@@ -1,10 +1,9 @@
-// The health of a backend, by which it may be chosen: what checks of our own say, and what clients' connections met. No clock and no network of
-// its own: times are arguments.
+// The health of a backend, from the results of the gateway's checks and of clients' connections. Sans-I/O: times are arguments.
 
 import NIOCore
 
 struct BackendHealth: Sendable {
-    /// An operator's word, which goes before all checks until a reload changes the backend.
+    /// An operator's order, which goes before all checks until a reload changes the backend.
     enum Override: String, Sendable {
         /// Open sessions live on, new ones go elsewhere.
         case drain

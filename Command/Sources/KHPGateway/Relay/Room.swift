@@ -1,4 +1,4 @@
-// Everyone at one place: the clients of a gateway's service that broadcasts, and of the routes `broadcast` and `chat` of `khp serve`.
+// A room of clients: of a gateway's service that broadcasts, or of the routes `broadcast` and `chat` of `khp serve`.
 // A message goes to all, its author too, in one order; nothing is dropped.
 
 package import KHPServer
