@@ -1,13 +1,13 @@
-// Which of a host's addresses is connected to (RFC 8305 section 5): they are dialled in turn, the next one when the last
-// has failed or after a quarter of a second, until one answers. The race is about TCP alone; on the connections that lose
-// it nothing is said.
+// The race for a connection to one of a host's addresses (RFC 8305 section 5): they are dialled in turn, the next one when the
+// last has failed or after a quarter of a second, until one answers. The race is for TCP alone; no byte is sent on the
+// connections that lose it.
 
 import KHPProtocol
 import KHPWebSocket
 import NIOCore
 
 struct AddressRace {
-    /// In the order in which they are tried; not empty.
+    /// The addresses, in the order in which they are tried; not empty.
     let addresses: [SocketAddress]
     let gate: ConnectGate
     /// True where each attempt takes the place of its address (R-C1). Not where these are a proxy's: in CONNECTING state is
@@ -15,7 +15,7 @@ struct AddressRace {
     let takesPlaces: Bool
     /// The end of the whole connect.
     let deadline: NIODeadline
-    /// How long TCP may take altogether. Waiting for one's turn does not count.
+    /// The time that TCP may take altogether, without the waits for a turn.
     let bound: TimeAmount
     let limits: Limits
     let liveness: SocketLiveness
@@ -39,9 +39,8 @@ struct AddressRace {
     /// The place of an address was not free in time.
     struct NoTurn: Error {}
 
-    /// Nobody answered.
+    /// No address could be connected to. Holds the failure of the first address that was tried: the order prefers it.
     struct Lost: Error {
-        /// Of which address, and why: of the first that was tried, for which there are good reasons.
         let address: SocketAddress
         let reason: any Error
     }

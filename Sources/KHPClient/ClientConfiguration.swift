@@ -40,7 +40,7 @@ extension WebSocketClient {
         public var origin: String?
         /// How challenges are answered, and the credentials to send unasked.
         public var authentication = Authentication()
-        /// Which redirects to follow.
+        /// The redirects to follow.
         public var redirects = Redirects()
         /// The policy on cookies. By default they are kept in a store of this configuration's own, which its copies
         /// share. A Cookie field in ``headers`` goes before them: then that one is sent and no other.
@@ -54,13 +54,13 @@ extension WebSocketClient {
         /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is
         /// `http/1.1`, unless another one is switched on.
         public var tls = TLSConfiguration.makeClientConfiguration()
-        /// The application's own look at the certificate of a server, to pin its key for instance. Called on the event loop,
+        /// A check of a server's certificate by the application, to pin its key for instance. Called on the event loop,
         /// for each hop, once the chain has been verified and the certificate is known to be for `host`, the URL's; it comes
         /// on top of both and takes the place of neither. What it throws ends the connect with
-        /// ``KHPProtocol/WebSocketError/Code/tlsFailed``, before anything is said inside TLS. With
+        /// ``KHPProtocol/WebSocketError/Code/tlsFailed``, before a byte is sent inside TLS. With
         /// `certificateVerification` set to `.none` every connect over TLS fails.
         public var checkCertificate: (@Sendable (_ certificate: NIOSSLCertificate, _ host: String) throws -> Void)?
-        /// Which proxy to connect through, if any; decided anew for each hop.
+        /// The choice of a proxy, made anew for each hop. No proxy by default.
         public var proxy = ProxySelection.direct
         /// TLS to a proxy of the kind https. ``tls`` is for servers only: neither its trust roots nor its client
         /// certificate are used here. Verified in the same way, for the host of the proxy's URL.
@@ -96,7 +96,7 @@ extension WebSocketClient {
         package var dialInstead: (@Sendable (_ eventLoop: any EventLoop) async throws -> Dialled)?
         /// Finds the addresses of names; the system's resolver, but in tests.
         package var names = HostNames.system
-        /// The same for one name, on a thread that may block.
+        /// Finds the addresses of one name, on a thread that may block.
         package var lookUp: HostNames.LookUp {
             get { self.names.lookUp }
             set { self.names = HostNames(lookUp: newValue) }
@@ -175,9 +175,9 @@ extension WebSocketClient {
         /// A rule for the targets of redirects.
         public typealias Policy = RedirectPolicy
 
-        /// Which targets are acceptable, compared with the URL that was given.
+        /// The rule for acceptable targets, compared with the URL that was given.
         public var policy = Policy.always
-        /// How many redirects one connect may follow, over both handshakes.
+        /// The most redirects that one connect follows, over both handshakes.
         public var limit = 5
         /// `true` to follow 308 as RFC 9110's Permanent Redirect; the specification closes on it.
         public var follows308 = false

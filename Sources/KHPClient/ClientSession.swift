@@ -29,7 +29,7 @@ final class ClientSession: ConnectionDelegate {
     private let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
     private let makeMessageHandler: (@Sendable (HandshakeSummary) -> any MessageHandler)?
-    /// To be called with the end of TLS, where somebody wants to know.
+    /// Reports the end of the TLS handshake to instruments, once; `nil` without TLS, and after the report.
     private var endOfTLS: ConnectObserver.End?
 
     /// - Parameter host: the server's, whose certificate is checked.

@@ -12,9 +12,9 @@ package import NIOCore
 package protocol ClientStreamProtocol: Sendable {
     /// Its name in ALPN.
     var name: String { get }
-    /// False where it is not to be offered at all.
+    /// False where TLS does not offer it.
     var isOffered: Bool { get }
-    /// True where nothing else will do.
+    /// True where the connect fails without it.
     var isRequired: Bool { get }
     /// True where connections stay for further WebSockets.
     var sharesConnections: Bool { get }
@@ -42,7 +42,7 @@ package protocol StreamConnection: AnyObject, Sendable {
     /// - Parameter makeHandler: makes its handler, on the event loop.
     /// - Returns: `false`, with nothing done, where there is no room for one, or the connection is about to end.
     func open(_ makeHandler: @escaping @Sendable (any Channel) throws -> ConnectionHandler) -> EventLoopFuture<Bool>
-    /// Nobody asks for more streams: the connection ends with the last that it has.
+    /// Opens no more streams: the connection ends with the last of its streams.
     func retire()
 }
 
@@ -54,7 +54,7 @@ final class HopPlace: @unchecked Sendable {
     var isShared = false
     /// The stream on a shared connection.
     var stream: (any Channel)?
-    /// True once nobody waits for the hop any more.
+    /// True once the connect has given the hop up.
     private(set) var isAbandoned = false
 
     /// The channel that ends with the hop: its connection, or its stream where others may have streams on the connection;

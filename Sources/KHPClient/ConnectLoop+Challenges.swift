@@ -1,5 +1,5 @@
-// How a connect answers challenges: of its servers (401) and of its proxies (407). A proxy's credentials are bound to it and
-// go nowhere else (threats G8, G11).
+// The answers of a connect to challenges of its servers (401) and of its proxies (407). A proxy's credentials are bound to it
+// and go nowhere else (threats G8, G11).
 
 import KHPProtocol
 import Logging
@@ -71,7 +71,7 @@ extension ConnectLoop {
         }
     }
 
-    /// Tells of a challenge once: of the one that is answered, or of the first where none is.
+    /// Reports one challenge of a response to observers: the one that is answered, or the first where none is.
     private func observe(_ request: ChallengeRequest?) {
         guard let request else { return }
         self.observe(
@@ -118,7 +118,8 @@ private struct OwnCredentials: ChallengeHandler {
             own = .login(user: user, password: self.proxy.password ?? "")
         }
         if let own, !request.previousWasRefused { return own }
-        // Nobody else: refused credentials are not sent again, and the error says so.
+        // Without another handler the answer is the refused credentials: the caller does not send them again, and reports
+        // the refusal.
         return await self.next?.respond(to: request) ?? own
     }
 }

@@ -1,5 +1,5 @@
-// How a hop gets its connection: TCP, or the tunnel of a proxy with its challenges (R-P1), then TLS to the server, and the
-// one handler.
+// The connection of a hop: TCP, or the tunnel of a proxy with its challenges (R-P1), then TLS to the server, and the one
+// handler.
 
 import KHPProtocol
 import KHPWebSocket
@@ -275,7 +275,7 @@ extension ConnectLoop {
         failure.url = url
         failure.phase = .connect
         if failure.code == .connectFailed, self.configuration.connectTo != nil {
-            // It is not the place that the URL names.
+            // The address is not that of the URL's host.
             failure.message = "\(place) cannot be reached: \(TransportFailure.reason(error))."
             failure.detail = .otherPlace
         }

@@ -20,11 +20,11 @@ struct StreamUse {
     /// True once a proxy has asked for a login, which is that of this connect alone (threat F14).
     var hasLoggedIn = false
 
-    /// A way on for a hop that has failed before anything was answered.
+    /// A second try of a hop that has failed before any answer.
     enum Remedy {
-        /// The same once more over HTTP/1.1.
+        /// The hop again, over HTTP/1.1.
         case withoutStreams
-        /// The same once more on a connection of its own.
+        /// The hop again, on a connection of its own.
         case alone
     }
 

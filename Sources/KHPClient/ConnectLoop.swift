@@ -20,15 +20,16 @@ struct ConnectLoop {
     var attempt: ConnectAttempt
     /// The end of the whole connect; it moves by the time that answers to challenges take.
     var deadline: NIODeadline
-    /// How many hops have begun, those of earlier connects of a series among them.
+    /// The number of hops that have begun, with those of earlier connects of a series.
     var hops: Int
     var cookies: ConnectCookies
     var consent: RedirectConsent
-    /// With which credentials each proxy of this connect was last used, by host and port.
+    /// Each proxy of this connect with the credentials that it was last used with, by host and port.
     var proxies: [String: Proxy] = [:]
-    /// True once a warning has told that credentials go without TLS.
+    /// True once the warning of credentials without TLS is logged.
     var hasWarned = false
     var streamUse: StreamUse
+    /// The connection of the current hop, for observers.
     var info = ConnectionInfo(id: 0, role: .client, peer: "")
     let observer: ConnectObserver
     /// Makes the taker of the messages on the event loop; `nil` where the socket's owner takes them.
@@ -41,9 +42,9 @@ struct ConnectLoop {
         case open(WebSocket)
         /// On to the next hop, with the answer to a challenge where one waits for a fresh connection.
         case next(carrying: ChallengeAnswer?)
-        /// The same once more over HTTP/1.1.
+        /// This hop again, over HTTP/1.1.
         case withoutStreams
-        /// The same once more on a connection of its own.
+        /// This hop again, on a connection of its own.
         case alone
     }
 
@@ -253,7 +254,7 @@ struct ConnectLoop {
         on hop: inout Hop,
         _ course: inout HopCourse
     ) async throws {
-        // Others may connect to this address while a person is asked.
+        // Other connects may use this address while a person is asked.
         hop.giveBack()
         self.keep(self.attempt.earlyCookies(of: response, in: layer))
         let answer = try await self.answer(response, in: layer)

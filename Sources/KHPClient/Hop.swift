@@ -30,7 +30,7 @@ struct Hop: Sendable {
         self.permit = permit
     }
 
-    /// Others may connect.
+    /// Gives back the permit to connect, and the turn to dial.
     func giveBack() {
         self.permit.giveBack()
         self.turn?.giveBack()

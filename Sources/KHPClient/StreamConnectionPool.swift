@@ -6,11 +6,11 @@ import KHPWebSocket
 import NIOCore
 import Synchronization
 
-/// With whom a connection may be shared (threat F17): the same host and port, by the same way, with the same certificate of
-/// the client's. No other name is ever asked for on a connection, whatever names the server's certificate has.
+/// The destination for which a connection may be shared (threat F17): the same host and port, by the same way, with the same
+/// certificate of the client's. No other name is ever asked for on a connection, whatever names the server's certificate has.
 struct SharedPlace: Hashable, Sendable {
     let authority: String
-    /// With its credentials.
+    /// The proxy, with the credentials for it.
     let proxy: Proxy?
     /// False where a redirect has led away from the origin that the client's certificate is for.
     let presentsCertificate: Bool
@@ -25,13 +25,13 @@ struct SharedPlace: Hashable, Sendable {
 final class StreamConnectionPool: Sendable {
     private struct Entry {
         let connection: any StreamConnection
-        /// The server's, or the proxy's.
+        /// The address of the server, or of the proxy.
         let address: SocketAddress?
     }
 
     private let entries = Mutex<[SharedPlace: [Entry]]>([:])
 
-    /// The client is gone: nobody can ask for streams any more.
+    /// The client is gone, and opens no more streams.
     deinit {
         for entry in self.entries.withLock({ $0.values.flatMap(\.self) }) { entry.connection.retire() }
     }

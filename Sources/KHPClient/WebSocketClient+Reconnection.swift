@@ -29,6 +29,8 @@ extension WebSocketClient {
     ///   - policy: when to connect again, and after which pause.
     ///   - body: the work to do with each socket.
     /// - Returns: the result of `body`.
+    /// - Throws: ``WebSocketError`` for a URL that is none and for the last connect that fails, `CancellationError`, and the
+    ///   errors of `body`.
     nonisolated(nonsending) public func withReconnection<Value>(
         to url: String,
         subprotocols: [String] = [],
@@ -45,6 +47,7 @@ extension WebSocketClient {
     ///   - policy: when to connect again, and after which pause.
     ///   - body: the work to do with each socket.
     /// - Returns: the result of `body`.
+    /// - Throws: as the form that takes a text does, but for ``WebSocketError/Code/invalidURL``.
     nonisolated(nonsending) public func withReconnection<Value>(
         to url: WebSocketURL,
         subprotocols: [String] = [],
@@ -60,7 +63,7 @@ extension WebSocketClient {
         )
     }
 
-    /// The same, with another time and chance.
+    /// Connects and reconnects with the given clock and randomness, for tests.
     nonisolated(nonsending) package func withReconnection<Value>(
         to url: WebSocketURL,
         subprotocols: [String] = [],

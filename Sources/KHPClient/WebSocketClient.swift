@@ -108,7 +108,7 @@ public struct WebSocketClient: Sendable {
         var observer: ConnectObserver?
     }
 
-    /// The same, where other connects came before.
+    /// Connects as one of a series, after earlier connects.
     func connect(
         to url: WebSocketURL,
         subprotocols: [String],

@@ -105,7 +105,7 @@ final class ConnectionLife: ChannelInboundHandler {
     /// `true` of a stream with which the peer has done nothing, and never will (RFC 9113 section 6.8).
     func isLeft(_ stream: HTTP2StreamID) -> Bool { self.lastStream.map { stream > $0 } ?? false }
 
-    /// Nobody asks for more streams.
+    /// Opens no more streams: sends GOAWAY, and ends the connection with its last stream.
     func retire() {
         guard !self.isLeaving else { return }
         self.sayGoAway()

@@ -246,7 +246,7 @@ final class StreamHandler<Exchange: StreamExchange>: ChannelDuplexHandler {
             guard !self.hasBeenReset else { return }
             if case .untouched = self.output { return self.reset(context, .cancel) }
             self.endOutput(context)
-            // Nobody bounds the refusal's way out but this; a connection closes once all has left.
+            // Bounds the time in which a refusal leaves, which no other handler does; a connection closes once all has left.
             if !self.hasInputEnded || (self.isRefused && self.unwritten > 0) { self.awaitEnd(context) }
         }
     }

@@ -14,10 +14,10 @@ import NIOCore
 #endif
 
 struct BoundSocket {
-    /// Tells if it is one of TCP.
+    /// True for a socket of TCP.
     let isTCP: Bool
 
-    /// Has the socket listen, as one that listens already goes on to.
+    /// Makes the socket listen; one that listens already goes on.
     /// - Throws: ``WebSocketError/Code/connectFailed`` for a descriptor that is no stream socket, or not bound.
     init(_ descriptor: NIOBSDSocket.Handle, backlog: Int32) throws(WebSocketError) {
         var address = sockaddr_storage()

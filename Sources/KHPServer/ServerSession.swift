@@ -237,7 +237,7 @@ final class ServerSession: ConnectionDelegate {
         let server = self.server
         let entry = self.entry
         let instruments = self.instruments
-        // Whoever is asked may make a value that has to be released before the server is gone.
+        // The application may make a value that has to be released before the server is gone.
         let makesContext = question.asksApplication && served.makesContext
         if makesContext { server.hold(entry) }
         self.run(on: handler) { () -> Answer in

@@ -41,9 +41,9 @@ extension WebSocketMount {
         return done.futureResult
     }
 
-    /// The same with the request as it was written. On the event loop.
+    /// Takes a channel over with the bytes of the request. On the event loop.
     /// - Parameters:
-    ///   - successor: the first of somebody else's handlers, which are asked nothing more; `nil` where there are none.
+    ///   - successor: the first handler of the other framework, which takes no more part; `nil` where there is none.
     ///   - thenEnds: true where the client has ended its side behind the bytes.
     package func takeOver(
         _ channel: any Channel,

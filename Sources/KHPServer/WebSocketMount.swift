@@ -56,9 +56,10 @@ public final class WebSocketMount: Service, Sendable {
         await self.drain(over: self.state.configuration.drainDuration)
     }
 
-    /// The same, with open sockets closed one after the other, evenly over a time: clients that come again at once do not
-    /// all come together. What is left is forced ``Configuration/gracefulShutdownTimeout`` behind that time. A call of
-    /// ``drain()`` meanwhile, or of this with another time, makes it shorter and never longer.
+    /// Drains as ``drain()`` does, with open sockets closed one after the other, evenly over `duration`: clients that come
+    /// again at once do not all come together. Connections that are left are forced to end
+    /// ``Configuration/gracefulShutdownTimeout`` after that time. A call of ``drain()`` meanwhile, or of this with another
+    /// time, makes it shorter and never longer.
     public func drain(over duration: Duration) async {
         await self.state.drain(over: duration, on: MultiThreadedEventLoopGroup.singleton.any())
     }
@@ -82,7 +83,7 @@ public final class WebSocketMount: Service, Sendable {
         try self.replaceEndpoints(endpoints())
     }
 
-    /// The same for the endpoints of a list that is made elsewhere.
+    /// Puts the endpoints of a list in the place of all that there are, with the effects of the form that takes a builder.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
     public func replaceEndpoints(_ endpoints: [Endpoint]) throws {
         try self.state.replaceEndpoints(endpoints)
@@ -107,7 +108,7 @@ public final class WebSocketMount: Service, Sendable {
     public enum Accepted<HTTP: Sendable>: Sendable {
         /// An endpoint's, which answers its request. The future succeeds when the connection is closed.
         case webSocket(closed: EventLoopFuture<Void>)
-        /// Somebody else's, with the outcome of their set-up.
+        /// The other framework's, with the outcome of its set-up.
         case http(HTTP)
         /// It has ended before its first request was complete, or that was answered with a refusal at once.
         case ended

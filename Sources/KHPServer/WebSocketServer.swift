@@ -97,7 +97,7 @@ public final class WebSocketServer: Service, Sendable {
         try self.replaceEndpoints(endpoints())
     }
 
-    /// The same for the endpoints of a list that is made elsewhere.
+    /// Replaces all endpoints by those of a list, with the effects of the form that takes a builder.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
     public func replaceEndpoints(_ endpoints: [Endpoint]) throws {
         try self.serving.withLock { serving in

@@ -44,14 +44,14 @@ package struct SocketLiveness: Sendable {
 }
 
 extension ClientBootstrap {
-    /// Sets the options that notice a vanished peer. For TCP alone: other sockets do not know them.
+    /// Sets the options that notice a vanished peer. For TCP alone: other sockets do not have them.
     package func noticingVanishedPeers(_ liveness: SocketLiveness) -> ClientBootstrap {
         liveness.options.reduce(self) { $0.channelOption($1.option, value: $1.value) }
     }
 }
 
 extension ServerBootstrap {
-    /// The same for the sockets that a listener accepts, which inherit it without a call for each.
+    /// Sets the options that notice a vanished peer on a listening socket, whose accepted sockets inherit them.
     package func noticingVanishedPeers(_ liveness: SocketLiveness) -> ServerBootstrap {
         liveness.options.reduce(self) { $0.serverChannelOption($1.option, value: $1.value) }
     }

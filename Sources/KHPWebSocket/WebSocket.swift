@@ -468,7 +468,7 @@ public final class WebSocket: Sendable {
         }
     }
 
-    /// The same for a body that somebody waits for.
+    /// Runs a body that a task waits for.
     /// - Parameter orElse: runs in its place where the event loop is shut down.
     func onEventLoop(
         _ body: @escaping @Sendable (ConnectionHandler) -> Void,

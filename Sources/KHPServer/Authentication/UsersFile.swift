@@ -219,7 +219,7 @@ public struct UsersFile: Sendable {
         return threads
     }()
 
-    /// The same on the caller's thread.
+    /// Verifies on the caller's thread, which waits for the hash.
     package func isRight(user: String, password: String) -> Bool {
         guard let hash = self.hashes[user] else {
             if let decoy = self.decoy { _ = PasswordHash.verify(password, decoy) }
@@ -228,7 +228,7 @@ public struct UsersFile: Sendable {
         return PasswordHash.verify(password, hash)
     }
 
-    /// Whose token it is.
+    /// The user of a token; `nil` for a token of no user.
     public func user(token: String) -> String? { self.tokens[self.code(token)] }
 
     /// The key of a user for Digest, known as HA1.
@@ -236,7 +236,7 @@ public struct UsersFile: Sendable {
         self.keys[Account(name: user, realm: realm, algorithm: algorithm.base)]
     }
 
-    /// Whose hashed name it is (RFC 7616 section 3.4.4).
+    /// The user of a hashed name (RFC 7616 section 3.4.4); `nil` for a hash of no user.
     public func user(hash: String, realm: String, algorithm: DigestAlgorithm) -> String? {
         self.hashedNames[Account(name: Bytes.lowercasedASCII(hash), realm: realm, algorithm: algorithm.base)]
     }

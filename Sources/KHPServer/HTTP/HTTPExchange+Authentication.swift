@@ -28,7 +28,7 @@ extension HTTPExchange {
         let request = opening.map { self.handshakeRequest($0) }
         switch await admission.decide(credentials, of: request, confirms: false) {
         case .admitted(let admitted):
-            // Whoever is let in by a gate has a principal.
+            // A gate admits no client without a principal.
             guard let principal = admitted.principal else { throw HandshakeResponse(status: 500) }
             return principal
         case .refused(let response):

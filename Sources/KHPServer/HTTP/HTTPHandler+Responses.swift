@@ -26,7 +26,7 @@ extension HTTPHandler {
     func respond(_ response: HTTPResponse, _ content: ByteBuffer, to exchange: ServedHTTP) -> Reply<Void> {
         let hasLength = response.headerFields.contains(.contentLength)
         let isWithoutContent = response.status == .noContent || response.status == .notModified
-        // Of the content of a HEAD that is not made, the head may tell the length.
+        // A response to HEAD without content may name the length of the content that GET would have.
         let isTold = exchange.request.head.method == "HEAD" && content.readableBytes == 0 && hasLength
         return self.attempt(exchange) { () throws(OrdinaryResponse.Fault) in
             try self.writeHead(
@@ -41,7 +41,7 @@ extension HTTPHandler {
         }
     }
 
-    /// The same, of a response as handshakes have it.
+    /// Responds with a response of the kind that handshakes have.
     func respond(_ response: HandshakeResponse, to exchange: ServedHTTP) -> Reply<Void> {
         let content = response.content
         return self.attempt(exchange) { () throws(OrdinaryResponse.Fault) in
@@ -89,7 +89,7 @@ extension HTTPHandler {
     /// The application is done with an exchange.
     func ended(_ exchange: ServedHTTP, _ error: (any Error)?) {
         self.site.server.exchanges.end()
-        // Whatever is exchanged now is this: nothing else lets a connection go on to the next.
+        // The exchange that ends is the current one: only its end lets the connection go on to the next.
         guard case .exchanging = self.phase else { return }
         if !exchange.response.hasBegun {
             self.tell(error)

@@ -67,7 +67,7 @@ public final class WebSocketGroup: Sendable {
             self.group.put(.subscribe(self.id, topic), for: self.shard)
         }
 
-        /// Gets no more of what is published to this topic.
+        /// Ends the subscription to a topic. Takes effect in the order of calls, as publishing does.
         public func unsubscribe(from topic: String) {
             self.group.put(.unsubscribe(self.id, topic), for: self.shard)
         }
@@ -97,9 +97,10 @@ public final class WebSocketGroup: Sendable {
     /// Runs `body` while the socket is a member.
     /// - Parameters:
     ///   - socket: the socket. Others may send on it too, each message is whole.
-    ///   - topics: the topics that it is subscribed to from the beginning. What is published to no topic goes to all.
-    ///   - body: has the member's place, for its subscriptions and to leave it out of what it publishes itself.
+    ///   - topics: the topics that it is subscribed to from the beginning. A message to no topic goes to all members.
+    ///   - body: gets the member, to change its subscriptions and to leave it out of the messages that it publishes itself.
     /// - Returns: the result of `body`.
+    /// - Throws: the errors of `body`.
     nonisolated(nonsending) public func withMember<Value>(
         _ socket: WebSocket,
         topics: Set<String> = [],
