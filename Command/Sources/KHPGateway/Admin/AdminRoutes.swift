@@ -15,7 +15,7 @@ struct AdminRoutes: Sendable {
 
     /// - Throws: ``HTTPExchangeError`` for a body that is too long, or a client that has gone.
     func serve(_ exchange: HTTPExchange) async throws {
-        // Nobody has a body read who may not ask.
+        // The body of a request that is not authorized is not read.
         if let refusal = self.access.refusal(of: exchange.request) { return try await exchange.respond(refusal) }
         let body = try await exchange.body.collect(upTo: Self.longestBody)
         try await exchange.respond(await self.answer(exchange.request, body: body))

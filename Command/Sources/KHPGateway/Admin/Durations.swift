@@ -1,8 +1,8 @@
 // Durations as a histogram of Prometheus counts them.
 
-/// How many took no longer than each bound, how many there were, and their sum.
+/// A histogram of durations: the number of those no longer than each bound, the number of all, and their sum.
 struct Durations: Sendable, Equatable {
-    /// Of what happens while a client waits, in seconds.
+    /// The bounds, in seconds, for durations while a client waits.
     static let bounds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
 
     private(set) var counts = [Int](repeating: 0, count: Self.bounds.count)

@@ -8,7 +8,7 @@ package struct ConfigurationReading: Sendable {
     /// Errors and warnings, in the order of the file.
     package var findings: [Finding]
 
-    /// Where the backends of each pool are written.
+    /// The place of the backends of each pool, by its name.
     var backendPlaces: [String: (file: String, position: Position)] = [:]
 
     package var configuration: GatewayConfiguration? { self.loaded?.configuration }

@@ -13,7 +13,7 @@ final class GatewayLog: Sendable {
         var rules: GatewayConfiguration.Log
         /// Lines that may come often, by their kinds.
         var seldom: [String: Bucket] = [:]
-        /// Somebody waits to write what is left out.
+        /// True while a task waits to write the lines that were left out.
         var isWaiting = false
     }
 
@@ -74,7 +74,7 @@ final class GatewayLog: Sendable {
             self.sink(JSONTree.object(head + fields).text)
         case .text:
             let words = fields.map { " \($0.0)=\($0.1.text)" }.joined()
-            // The words of peers are quoted, so that it ends no line.
+            // The message is quoted as a JSON string: line breaks in a peer's text end no line of the log.
             self.sink("\(time) \(level.rawValue) \(event) \(JSONTree.string(message).text)\(words)")
         }
     }
@@ -84,8 +84,8 @@ final class GatewayLog: Sendable {
     /// The lines of a kind within a second that are written each.
     static let most = 10
 
-    /// The same for a kind of line that a flood of clients would bring: so many a second. Of those beyond the last is written
-    /// when the second is past, or another one comes, with the number of the others.
+    /// Writes a line of a kind that a flood of clients would cause: at most ``most`` a second. Of the lines beyond these the
+    /// last is written once the second is past, or with the next line, together with the number of the others.
     func writeSeldom(
         _ level: Level,
         _ event: String,

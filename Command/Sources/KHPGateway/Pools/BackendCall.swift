@@ -1,4 +1,4 @@
-// The one who needs a backend: the client of a handshake, or a check.
+// A request for a connection to a backend, by the client of a handshake or by a check.
 
 import KHPProtocol
 import NIOCore

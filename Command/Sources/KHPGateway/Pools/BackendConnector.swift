@@ -42,7 +42,7 @@ struct BackendConnector: Sendable {
         self.dial(call, within: limit, progress, handler).whenComplete { result in
             late.cancel()
             if progress.value.isOver {
-                // Nobody waits for it any more.
+                // The caller has given the connect up.
                 if case .success(let channel) = result { channel.close(promise: nil) }
                 return
             }

@@ -128,7 +128,7 @@ struct BackendHealth: Sendable {
         return .ejected(time, failure)
     }
 
-    /// Nobody checks it any more, who could bring it back.
+    /// Checks of the backend end: without them nothing could bring it back, so it counts as up.
     mutating func endChecks(now: NIODeadline) {
         self.streak = 0
         guard !self.isUp else { return }
@@ -136,7 +136,7 @@ struct BackendHealth: Sendable {
         self.changedAt = now
     }
 
-    /// Nobody is left out any more for what clients' connections meet.
+    /// Ends the ejection of the backend, and forgets its failed connections.
     mutating func endEjections() { self.forgive() }
 
     private mutating func forgive() {

@@ -23,7 +23,7 @@ struct ConnectFailure: Error, Sendable, Equatable {
         case reset
         /// A WebSocket backend that answered the handshake with a refusal.
         case handshake
-        /// Nobody was asked: no backend can take a connection.
+        /// No backend was tried: none can take a connection.
         case unavailable
     }
 

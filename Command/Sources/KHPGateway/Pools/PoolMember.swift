@@ -13,7 +13,7 @@ final class PoolMember: Sendable {
         /// Connects by their result, `ok` among them.
         var connects: [String: Int] = [:]
         var checks: [String: Int] = [:]
-        /// Of the connects that succeeded.
+        /// The durations of the connects that succeeded.
         var connectTimes = Durations()
     }
 

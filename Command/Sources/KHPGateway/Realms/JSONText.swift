@@ -34,7 +34,7 @@ enum ParsedJSON: Sendable, Equatable {
 
 struct ParsedObject: Sendable, Equatable {
     var members: [String: ParsedJSON] = [:]
-    /// Of its brace in the text.
+    /// The position of its opening brace in the text.
     var position = Position.start
 
     subscript(name: String) -> ParsedJSON? { self.members[name] }
@@ -82,7 +82,7 @@ struct JSONText {
 
     private var next: UInt8? { self.index < self.bytes.count ? self.bytes[self.index] : nil }
 
-    /// Of the next byte. A line ends only between values: no string holds its end, nor does a word or a number.
+    /// The position of the next byte. A line ends only between values: no string, word or number holds a line break.
     private var position: Position { Position(line: self.line, column: self.index - self.lineStart + 1) }
 
     private mutating func skipSpace() {

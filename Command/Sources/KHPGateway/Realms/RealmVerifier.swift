@@ -86,7 +86,7 @@ package struct RealmVerifier: Sendable {
     }
 
     enum TokenRefusal: Error {
-        /// Nobody's.
+        /// The token is of no user or issuer of the realm.
         case unknown
         case token(TokenVerifier.Refusal)
     }

@@ -40,7 +40,7 @@ extension LoadedConfiguration {
         guard let first = realms.first else {
             if service.realms.isEmpty { return nil }
             assertionFailure("the service \(service.name) names no realm that there is")
-            // Nobody is let in where nobody can be asked.
+            // Without a realm no client can prove itself, and none is admitted.
             return ServerAuthentication(realm: service.name, schemes: [.request { _ in .absent }])
         }
         let trusting = Set(self.configuration.listeners.filter(\.trustsClientName).map(\.name))

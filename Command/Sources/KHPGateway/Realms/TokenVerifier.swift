@@ -28,7 +28,7 @@ struct TokenVerifier: Sendable {
 
     let rules: GatewayConfiguration.JWT
     let keys: KeySet
-    /// Of principals.
+    /// The realm of the principals.
     let realm: String
 
     /// The principal of a token.

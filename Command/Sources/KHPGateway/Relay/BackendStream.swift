@@ -19,7 +19,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// Where it is in its life.
+    /// The stages of a backend's connection.
     ///
     ///     waiting ──a session opens──▶ relaying ──its client ends──▶ finishing ──the end has left──▶ draining
     private enum Stage {

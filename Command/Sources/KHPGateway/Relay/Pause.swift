@@ -30,7 +30,8 @@ struct Pause {
     /// How long the pause lasts that is on.
     func lasting(_ now: NIODeadline) -> TimeAmount { self.since.map { now - $0 } ?? .zero }
 
-    /// The same, or the length of one that was over only a moment ago: an end that was waiting behind bytes comes then.
+    /// The length of the pause that is on, or of one that ended a moment ago: the end of a stream that waited behind bytes comes
+    /// just after a pause.
     func recent(_ now: NIODeadline) -> TimeAmount {
         guard let last, now - last.end < Self.moment else { return self.lasting(now) }
         return max(last.length, self.lasting(now))

@@ -1,4 +1,4 @@
-// May this client use this service? Judged once the handshake has settled who the client is and which subprotocol counts.
+// The decision if a client may use a service, made once the handshake has settled the client's principal and the subprotocol.
 
 import KHPProtocol
 import KHPServer

@@ -131,7 +131,7 @@ extension Gateway {
                 var socket = sockets[rules.name]
                 if let before = going.first(where: { $0.socket(for: rules) != nil }) {
                     socket = before.socket(for: rules)
-                    // Whoever comes meanwhile waits in the queue of the socket, also where all of this is undone.
+                    // Clients that come meanwhile wait in the queue of the socket, also where all of this is undone.
                     socket?.keep()
                     // Never two at once: one finds the queue empty that the other has been told of.
                     await before.close()

@@ -349,7 +349,8 @@ package actor Gateway {
         self.lastReload.loaded = .now
     }
 
-    /// - Parameter end: from then on nobody is waited for: all that are left have had their time, and are cut.
+    /// Stops the checks of backends and all listeners, and waits for their connections.
+    /// - Parameter end: the time at which the connections that are left are cut.
     func stop(by end: NIODeadline = .distantFuture) async {
         for pool in self.pools.values { pool.checks.cancel() }
         let eventLoop = self.group.next()

@@ -25,7 +25,7 @@ struct ListenerLine: Sendable {
 
     private(set) var inForce: [RunningListener] = []
     private(set) var retired: [RunningListener] = []
-    /// Of listeners that nobody is connected by any more, by name.
+    /// The counts of listeners without connections, which have left the configuration, by name.
     private var former: [String: Counts] = [:]
 
     var all: [RunningListener] { self.inForce + self.retired }

@@ -40,14 +40,14 @@ final class ListeningSocket: Sendable {
             self.init(listen, ListenAddress.reason(errno: number))
         }
 
-        /// Of a listener at a bound socket, which knows it by its descriptor.
+        /// The failure of a listener at a bound socket, whose error names the socket by its descriptor.
         init(_ listen: ListenAddress, _ error: WebSocketError) {
             let reason = error.message.split(separator: ": ", maxSplits: 1).last.map(String.init) ?? error.message
             let sentence = reason.hasSuffix(".") ? String(reason.dropLast()) : reason
             self.init(listen, error.detail == .addressInUse ? "the address is in use" : sentence)
         }
 
-        /// Of anything that is thrown where something begins to listen: the library's sentence as the end of one.
+        /// The failure for any error of a listener's start: the library's sentence becomes the end of one.
         init(_ error: any Error) {
             switch error {
             case let error as Failure: self = error
@@ -183,7 +183,7 @@ final class ListeningSocket: Sendable {
         let probe = socket(AF_UNIX, Self.stream, 0)
         guard probe >= 0 else { return false }
         defer { close(probe) }
-        // Somebody who hangs listens all the same, and would have it wait for a place in the queue.
+        // A process that hangs listens all the same, and would make `connect` wait for a place in its queue.
         _ = fcntl(probe, F_SETFL, fcntl(probe, F_GETFL) | O_NONBLOCK)
         return address.withSockAddr { pointer, size in
             connect(probe, pointer, socklen_t(size)) != 0 && errno == ECONNREFUSED

@@ -1,5 +1,5 @@
-// Do the event loops still serve their connections? A loop that has tasks to run without end runs a probe as well, and asks
-// the system for nothing: it has to have read something to be taken for well.
+// The check that event loops still serve their connections. A loop that never runs out of tasks would run a probe as well, and
+// yet read no socket: so a loop counts as well only when it has read something.
 
 import NIOCore
 import NIOPosix

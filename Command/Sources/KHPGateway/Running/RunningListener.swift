@@ -53,7 +53,7 @@ final class RunningListener: Sendable {
         configuration.logger = Logger(label: "khp.gateway") { _ in LibraryLog(log) }
         configuration.instruments = [watch]
         configuration.serveHTTP = answer
-        // Nobody asks twice here: a proof takes one request, and everything else is no place of a service.
+        // A client sends one request here: a proof takes one, and every other path is no service's.
         configuration.httpLimits.idleTime = .seconds(5)
         // Offered where there is TLS: browsers open their WebSockets on the connection of the page.
         configuration.http2 = .init()
@@ -181,7 +181,7 @@ final class RunningListener: Sendable {
 struct ListenerBounds: Sendable, Equatable {
     private var buffer = 4096
     private var stalled = Duration.seconds(20)
-    /// Of the realms that ask at the listener, the strictest.
+    /// The strictest of the limits of all realms that ask at the listener.
     private var wrongAnswers: GatewayConfiguration.WrongAnswers?
     private var hashQueue: Int?
     /// The longest time in which a backend is to be connected.

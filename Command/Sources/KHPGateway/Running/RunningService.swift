@@ -22,7 +22,7 @@ struct ServiceSurroundings: Sendable {
     /// Told of the members of a balancer.
     var balancerNews: @Sendable (_ service: String, MemberLoads.News) -> Void = { _, _ in }
     var listeners = ListenerTraits()
-    /// Where clients prove anew who they are, and the realms whose clients are asked to.
+    /// The revalidations of clients, and the realms whose clients are asked for them.
     var revalidations: Revalidations?
     var revalidatedRealms: Set<String> = []
     /// Told of each session that opens.
@@ -122,7 +122,7 @@ final class RunningService: Sendable {
                 self.path,
                 options: options,
                 respond: { request in
-                    // Nobody stays: what is judged of a session is judged of a redirect, too.
+                    // A redirect is judged as a session is, and its place is released at once.
                     try await self.admit(request).release()
                     let isLeaving = self.surroundings.drain.isOn
                     guard
@@ -250,7 +250,7 @@ final class RunningService: Sendable {
         do throws(ConnectFailure) {
             let link = try await pool.connect(call)
             seat.link = link
-            // Nobody else has chosen: the client hears the backend's word.
+            // The route sets no subprotocol: the client gets the one that the backend has chosen.
             if route.subprotocol == nil { seat.subprotocol = link.link.subprotocol }
         } catch {
             await seat.release()

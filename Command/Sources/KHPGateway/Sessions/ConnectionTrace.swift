@@ -59,9 +59,9 @@ final class ConnectionTrace: ServerConnectionInstrument {
         var isAsked = false
         /// As a proxy has named it.
         var named: String?
-        /// It is known what became of TLS.
+        /// True once the outcome of TLS is known.
         var isSettled = false
-        /// Of the client's TLS, as far as this connection has told it.
+        /// The version of the client's TLS, as far as this connection has reported it.
         var tlsVersion: String?
     }
 

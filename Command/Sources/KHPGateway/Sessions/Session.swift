@@ -6,7 +6,7 @@ import NIOCore
 
 /// All that is known of a session when it opens, and does not change.
 struct SessionFacts: Sendable {
-    /// The same in logs, at the admin address and in the PROXY header.
+    /// The identifier of the session, in logs, at the admin address and in the PROXY header.
     var id: String
     var service: String
     var listener = ""

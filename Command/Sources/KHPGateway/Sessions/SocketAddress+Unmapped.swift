@@ -14,7 +14,7 @@ extension SocketAddress {
         return (try? SocketAddress(ipAddress: text, port: self.port ?? 0)) ?? self
     }
 
-    /// The same for an address as text, which is written as the system writes it; for a text that is none, itself.
+    /// An address in a text, unmapped, in the system's notation; a text that is no address is returned unchanged.
     static func unmapped(_ text: String) -> String {
         (try? SocketAddress(ipAddress: text, port: 0))?.unmapped.ipAddress ?? text
     }

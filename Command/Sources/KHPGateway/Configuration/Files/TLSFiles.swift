@@ -4,7 +4,7 @@ import NIOCore
 import NIOSSL
 
 struct TLSFiles {
-    /// Of a listener, or of the admin address.
+    /// Reads the TLS of a listener, or of the admin address.
     /// - Returns: the TLS, and the second since 1970 at which its certificate ends; `nil` after a finding.
     mutating func server(
         _ settings: Configuration.TLS,

@@ -1,4 +1,4 @@
-// Where clients connect: an address, its TLS, and whose word about the client's address counts there.
+// A listener: an address, its TLS, and the proxies that are trusted to name the client's address.
 
 package import KHPServer
 
@@ -45,7 +45,7 @@ extension GatewayConfiguration {
     /// A peer whose word about the client's address counts.
     package enum TrustedProxy: Sendable, Hashable, CustomStringConvertible {
         case network(AddressRange)
-        /// Whoever connects to a Unix domain socket: its peers have no addresses, and the file's mode says who they are.
+        /// All peers of a Unix domain socket: they have no addresses, and the mode of its file says who they are.
         case unix
 
         /// - Parameter text: an address, a range of them or `unix`; anything else gives `nil`.

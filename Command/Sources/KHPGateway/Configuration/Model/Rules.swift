@@ -82,7 +82,7 @@ extension GatewayConfiguration {
 
         package init() {}
 
-        /// The same for the library. Whoever streams in pieces of 1 KiB can send the largest message.
+        /// The limits of messages for the library. A peer that sends fragments of 1 KiB can send the largest message.
         var messages: MessageLimits {
             var limits = MessageLimits()
             limits.messageBytes = self.message

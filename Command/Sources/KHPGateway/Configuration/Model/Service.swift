@@ -100,7 +100,7 @@ extension GatewayConfiguration {
         /// With `{host}` for the member's host.
         package var url: String
         package var every = Duration.seconds(2)
-        /// Of the members' admin addresses; `nil` sends none.
+        /// The token for the members' admin addresses; `nil` sends none.
         package var token: Secret?
         /// PEM authorities for https; `nil` takes the system's.
         package var ca: String?
@@ -122,7 +122,7 @@ extension GatewayConfiguration {
         package var roles: [String] = []
         package var claims: [Claim] = []
         package var principals: [String] = []
-        /// Of the client, as trusted proxies name it.
+        /// The networks of the client's address, as trusted proxies name it.
         package var networks: [AddressRange] = []
 
         package init() {}

@@ -16,7 +16,7 @@ package enum ConfigurationReference {
         return text
     }
 
-    /// Of the file itself, in no group.
+    /// True for a key of the file itself, in no group.
     private static func isTop(_ row: SchemaRow) -> Bool { !row.path.contains(".") }
 
     /// A key of a service that stands among the defaults already.

@@ -121,7 +121,7 @@ extension ValueType where Value == String {
         }
     }
 
-    /// Of another gateway.
+    /// The WebSocket URL of another gateway.
     static var webSocketURL: ValueType {
         ValueType("ws or wss URL", refused: ["gw.example.com", "http://gw/", "wss://"]) { text throws(Wrong) in
             _ = try Self.url(text, schemes: ["ws", "wss"])
@@ -313,9 +313,9 @@ extension UInt8 {
     /// tchar of RFC 9110 section 5.6.2.
     var isTokenByte: Bool { self.isLetterOrDigit || "!#$%&'*+-.^_`|~".utf8.contains(self) }
 
-    /// Of a path that is written in one way only: no percent, since `/%61` and `/a` are one path.
+    /// True for a byte of a path that is written in one way only: no percent, since `/%61` and `/a` are one path.
     var isPathByte: Bool { self.isLetterOrDigit || "/-._~!$&'()+,;=:@".utf8.contains(self) }
 
-    /// Of a name that stands in logs, metrics and URLs.
+    /// True for a byte of a name that stands in logs, metrics and URLs.
     var isEntryNameByte: Bool { self.isLetterOrDigit || self == UInt8(ascii: "-") || self == UInt8(ascii: "_") }
 }

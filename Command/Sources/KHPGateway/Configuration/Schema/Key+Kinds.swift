@@ -265,7 +265,7 @@ extension Key {
 }
 
 extension ValueType where Value == String {
-    /// Of a listener, realm, pool or service.
+    /// The name of a listener, realm, pool or service.
     static var entryName: ValueType {
         ValueType("name", refused: ["", "a.b", "a b"]) { text throws(Wrong) in
             guard !text.isEmpty, text.utf8.count <= 64, text.utf8.allSatisfy(\.isEntryNameByte) else {

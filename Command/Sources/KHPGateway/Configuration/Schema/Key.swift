@@ -1,7 +1,7 @@
 // The table's rows and what is made of them. A key says once what it is: from that come its reading, its printing and its
 // line in the reference.
 
-/// When a reload puts a changed value in force.
+/// The time at which a reload puts a changed value in force.
 enum ReloadClass: String, Sendable, CaseIterable {
     /// At once, for open sessions as well.
     case live

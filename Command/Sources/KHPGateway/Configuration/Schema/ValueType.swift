@@ -32,7 +32,7 @@ struct ValueType<Value: Sendable>: Sendable {
         self.write = write
     }
 
-    /// The same, absent where nothing is written.
+    /// This type, with `nil` for a value that is not written.
     var optional: ValueType<Value?> {
         let read = self.read
         let write = self.write
@@ -46,7 +46,7 @@ struct ValueType<Value: Sendable>: Sendable {
         return type
     }
 
-    /// The same, or `off`.
+    /// This type, with `nil` for `off`.
     var orOff: ValueType<Value?> {
         let read = self.read
         let write = self.write

@@ -15,7 +15,7 @@ extension ValueType where Value == String {
         }
     }
 
-    /// Of something in this file.
+    /// The name of another entry of the configuration.
     static func reference(_ name: String) -> ValueType { .text("name of a \(name)", upTo: 64) }
 
     /// A path, relative to the folder of the configuration.

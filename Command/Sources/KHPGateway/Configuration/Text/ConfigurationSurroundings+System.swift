@@ -3,8 +3,8 @@
 import Foundation
 
 extension ConfigurationSurroundings {
-    /// Of this process.
-    /// - Parameter environment: its variables.
+    /// The surroundings of this process.
+    /// - Parameter environment: the variables of its environment.
     package static func system(environment: [String: String]) -> ConfigurationSurroundings {
         var surroundings = ConfigurationSurroundings(
             environment: environment,

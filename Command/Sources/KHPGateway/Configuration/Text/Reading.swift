@@ -1,6 +1,6 @@
-// One reading of a configuration: its findings, and the places of its keys for whatever is checked when all is read.
+// One reading of a configuration: its findings, and the places of its keys for the checks after the last key.
 
-/// The world of a configuration, as arguments.
+/// The environment that a configuration is read in: variables, files, names and times.
 package struct ConfigurationSurroundings: Sendable {
     /// The variables of the environment.
     package var environment: [String: String]
@@ -12,7 +12,7 @@ package struct ConfigurationSurroundings: Sendable {
     package var isReadableByOthers: @Sendable (_ path: String) -> Bool
     /// Seconds since 1970.
     package var now: @Sendable () -> Int64
-    /// How many descriptors the gateway may have; `nil` for any number.
+    /// The most file descriptors that the gateway may have; `nil` for any number.
     package var descriptors: Int?
     /// The folder that relative paths count from; `nil` leaves them as they are where a configuration is printed.
     package var workingFolder: String?

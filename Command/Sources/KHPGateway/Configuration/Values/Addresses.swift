@@ -1,6 +1,6 @@
 // Addresses as a configuration writes them.
 
-/// Where something listens.
+/// The address of a listener.
 package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// A host name or address without brackets, and a port; port 0 takes a free one.
     case host(String, port: Int)
