@@ -118,6 +118,8 @@ extension ConnectLoop {
         var reason: WebSocketError
     }
 
+    /// Opens a tunnel through a proxy, on as many connections to it as its challenges and its lost addresses take.
+    /// - Throws: the failure of the first address that was lost, once all are.
     private mutating func tunnel(
         _ url: WebSocketURL,
         through proxy: Proxy,
@@ -132,7 +134,7 @@ extension ConnectLoop {
         /// The address at which the proxy was reached, and is to be reached again.
         var known: SocketAddress?
         var failure: WebSocketError?
-        // Each turn but the first follows a challenge, and these are counted, or an address that is of no use.
+        // Bounded: each turn but the first follows a challenge, which are counted, or an address that was lost.
         while true {
             let tunnel = try Tunnel(
                 through: proxy,
@@ -160,7 +162,7 @@ extension ConnectLoop {
                     )
                     return try await self.follow(connection, url, proxy, limit: &limit, &permit, factory)
                 } onCancel: {
-                    // The server's handler may stand there by now, and its socket be open.
+                    // The server's handler may be in place by now, and its socket be open.
                     factory.place.abandon(channel)
                 }
                 switch outcome {
@@ -177,7 +179,7 @@ extension ConnectLoop {
                 case is WebSocketError, is CancellationError: throw error
                 default: lost = self.unreachable(error, proxy, url)
                 }
-                // One address of the proxy was lost before anything was asked of it: another may do.
+                // This address of the proxy was lost before a request was sent to it: another may do.
                 failure = failure ?? lost
                 known = nil
                 addresses.removeAll { $0 == winner.address }
@@ -186,7 +188,8 @@ extension ConnectLoop {
         }
     }
 
-    /// From the connected proxy to the handler in its place, or to where a fresh connection is needed.
+    /// Follows the answers of a connected proxy, up to the handler of the server in the tunnel or to the need for a fresh
+    /// connection.
     private mutating func follow(
         _ connection: ProxyConnection,
         _ url: WebSocketURL,

@@ -25,8 +25,8 @@ extension ServerState {
     /// Sets a connection up.
     /// - Parameters:
     ///   - tls: adds a handler for TLS; `nil` where there is none, or there is one already.
-    ///   - entrance: the listener that has accepted it; `nil` where that is somebody else's.
-    ///   - port: somebody else's HTTP, for all requests that are no endpoint's; `nil` where there is nobody else.
+    ///   - entrance: the listener that has accepted it; `nil` for a listener of another server.
+    ///   - port: another framework's HTTP, for all requests that are no endpoint's; `nil` for none.
     /// - Returns: `true` when it is to be registered; otherwise it has been closed.
     func setUp(
         _ channel: any Channel,
@@ -42,16 +42,7 @@ extension ServerState {
         }
         guard let entry = self.enter(channel.remoteAddress, by: entrance, isShared: port != nil) else {
             self.logTooMany(channel.remoteAddress)
-            // Their HTTP shall not want for room because ours does.
-            if let port { return self.give(channel, to: port) }
-            // A connection that cannot be served costs nothing more: no head is read, no TLS is negotiated, and few of
-            // them live at a time.
-            if !security.usesTLS, self.mayRefuseForOverload() {
-                channel.closeFuture.whenComplete { _ in self.turnedAway() }
-                if (try? channel.pipeline.syncOperations.addHandler(OverloadRefusal())) != nil { return true }
-            }
-            channel.close(promise: nil)
-            return false
+            return self.refuseForOverload(channel, security, port)
         }
         let (handler, session) = self.handler(channel, entry, security, port)
         self.attach(handler, entry)
@@ -65,35 +56,53 @@ extension ServerState {
             if entrance?.proxies != nil {
                 try channel.pipeline.syncOperations.addHandler(self.proxyHeader(of: session, channel, entry))
             }
-            if let tls {
-                if let entrance, entrance.proxies == nil {
-                    try channel.pipeline.syncOperations.addHandler(
-                        UnwantedProxyHeaderHandler {
-                            self.tellUnwantedProxyHeader(at: entrance, from: channel.remoteAddress)
-                        }
-                    )
-                }
-                if entry.entrance.readsServerName {
-                    try channel.pipeline.syncOperations.addHandler(Self.serverName(for: entry, channel))
-                }
-                try self.configuration.hooks?.makesTLS()
-                try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
-            }
-            // A listener of ours, and nobody has seen the channel before.
+            if let tls { try self.addTLS(tls, to: channel, entry, entrance) }
+            // On a listener of this library no other handler has been added to the channel.
             if entrance != nil, !security.usesTLS, self.configuration.hooks == nil { handler.writesDirectly() }
             // With a name, since one is made up otherwise.
             try channel.pipeline.syncOperations.addHandler(handler, name: "khp")
             if security.isReady { handler.transportIsReady() }
             return true
         } catch {
-            // The handler tells of the end of the channel, and it is in none.
+            // The handler reports the end of its channel, and it is in none.
             self.closed(entry)
             channel.close(promise: nil)
             return false
         }
     }
 
-    /// Has their HTTP set up on a connection from its first byte; what comes meanwhile waits for it.
+    /// Turns a connection away for which there is no place.
+    /// - Returns: as ``setUp(_:_:tls:entrance:port:)``.
+    private func refuseForOverload(_ channel: any Channel, _ security: Security, _ port: SharedPort?) -> Bool {
+        // The bounds are those of WebSockets: the other framework's HTTP may have room.
+        if let port { return self.give(channel, to: port) }
+        // A connection that cannot be served costs nothing more: no head is read, no TLS is negotiated, and few of
+        // them live at a time.
+        if !security.usesTLS, self.mayRefuseForOverload() {
+            channel.closeFuture.whenComplete { _ in self.turnedAway() }
+            if (try? channel.pipeline.syncOperations.addHandler(OverloadRefusal())) != nil { return true }
+        }
+        channel.close(promise: nil)
+        return false
+    }
+
+    /// Adds the handler of TLS, and before it those that read the first bytes.
+    private func addTLS(_ tls: NIOSSLContext, to channel: any Channel, _ entry: Entry, _ entrance: Entrance?) throws {
+        if let entrance, entrance.proxies == nil {
+            try channel.pipeline.syncOperations.addHandler(
+                UnwantedProxyHeaderHandler {
+                    self.tellUnwantedProxyHeader(at: entrance, from: channel.remoteAddress)
+                }
+            )
+        }
+        if entry.entrance.readsServerName {
+            try channel.pipeline.syncOperations.addHandler(Self.serverName(for: entry, channel))
+        }
+        try self.configuration.hooks?.makesTLS()
+        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
+    }
+
+    /// Sets up the other framework's HTTP on a connection from its first byte; bytes wait until it is ready.
     /// - Returns: `false` where the channel has been closed.
     private func give(_ channel: any Channel, to port: SharedPort) -> Bool {
         let door = HostDoor(port)

@@ -17,8 +17,8 @@ public import ServiceLifecycle
 /// }
 /// ```
 ///
-/// Each connection that the other server accepts goes to ``accept(_:isSecure:sharing:http:)`` before any codec is in its pipeline:
-/// a request for one of the endpoints is answered here, every other one is handed on, byte for byte.
+/// Each connection that the other server accepts goes to ``accept(_:isSecure:sharing:http:)`` before any codec is in its
+/// pipeline: a request for one of the endpoints is answered here, every other one is handed on, byte for byte.
 ///
 /// It is a `Service`: a `ServiceGroup` shuts it down gracefully. Then it closes every open socket with 1001, drops what is
 /// still in a handshake, and forces what is left after ``Configuration/gracefulShutdownTimeout``. It does the same to a
