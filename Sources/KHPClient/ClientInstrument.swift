@@ -5,8 +5,7 @@ public import KHPProtocol
 
 /// Measures or traces the connects of a client; see ``WebSocketClient/Configuration/instruments``.
 public protocol ClientInstrument: Sendable {
-    /// `true` to be told of frames too. `false` unless said otherwise: each message costs some hundred instructions more
-    /// where somebody is told of it.
+    /// `true` to observe frames too; `false` by default. An observed message costs some hundred instructions more.
     var observesFrames: Bool { get }
 
     /// A connect begins, in the caller's task: its task-local values are there.

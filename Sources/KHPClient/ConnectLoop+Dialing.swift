@@ -220,7 +220,7 @@ extension ConnectLoop {
             case .established(let head):
                 if let head { try self.attempt.accepted(head, of: proxy) }
                 let tls = try url.isSecure ? self.tls(for: url) : nil
-                // Where somebody was asked meanwhile, the deadline has moved, and the count of challenges too.
+                // Where a challenge was answered meanwhile, the deadline and the count of challenges have changed.
                 var factory = factory
                 factory.share = self.share(self.attempt.plan, through: proxy)
                 factory.deadline = self.deadline

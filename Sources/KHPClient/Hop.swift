@@ -1,5 +1,5 @@
-// One connection of a connect, as the connect loop holds it. The connection's handler lives on its event loop; whoever
-// has this handle speaks to it there, and reads the steps that it tells.
+// The connect loop's handle of one connection. The connection's handler lives on its event loop; this handle calls it there,
+// and reads the steps that it reports.
 
 import KHPProtocol
 import KHPWebSocket

@@ -44,7 +44,7 @@ public struct ReconnectPolicy: Sendable {
         if end.initiator == .peer, let code = end.code, [1001, 1012, 1013].contains(code.rawValue) { return true }
         guard !end.clean, let error = end.error, error.phase != .closing else { return false }
         switch error.code {
-        // Lost, silent or stalled: 1006. What else ends a connection without a close frame was somebody's fault.
+        // Lost, silent or stalled: 1006. Any other end without a close frame is a fault of one side.
         case .connectFailed, .closed, .timeout, .tlsFailed: return true
         default: return false
         }

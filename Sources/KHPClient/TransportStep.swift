@@ -34,7 +34,7 @@ extension ConnectObserver {
     typealias End = @Sendable (WebSocketError?) -> Void
 
     /// Begins a step.
-    /// - Returns: to be called with its end; `nil` where nobody wants to know.
+    /// - Returns: to be called with its end; `nil` without instruments.
     func begin(_ kind: TransportStep.Kind, _ name: @autoclosure () -> String) -> End? {
         guard !self.instruments.isEmpty else { return nil }
         let step = TransportStep(kind, name())

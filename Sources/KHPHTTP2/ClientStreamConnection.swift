@@ -43,8 +43,8 @@ final class ClientStreamConnection: StreamConnection {
             }
             return stream.map { stream in
                 if self.channel.isActive { return true }
-                // It was made in the turn behind this one, and the connection has ended before that: it never comes up, so
-                // that nobody would be told of its end.
+                // The stream was made in a later turn, and the connection has ended before that: the stream never becomes
+                // active, and no handler would get its end.
                 stream.close(promise: nil)
                 return false
             }

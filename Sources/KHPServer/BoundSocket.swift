@@ -1,4 +1,4 @@
-// A socket that somebody else has bound: a service manager, or the process that this one follows.
+// A socket that another process has bound: a service manager, or the process that this one replaces.
 
 import KHPProtocol
 import NIOCore

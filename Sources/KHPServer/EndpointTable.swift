@@ -52,8 +52,8 @@ final class EndpointTable: Sendable {
     func served(_ endpoint: EndpointConfiguration) -> ServedEndpoint { self.served[endpoint.index] }
 }
 
-/// The requests that are ours on a port that somebody else's HTTP shares. A value of its own, since the configuration of
-/// a connection holds it, and a table holds that.
+/// The requests for endpoints on a port that is shared with another framework's HTTP. A value of its own, since the
+/// configuration of a connection holds it, and a table holds that.
 final class OwnRequests: Sendable {
     private let endpoints = Mutex<EndpointSet?>(nil)
 

@@ -1,5 +1,5 @@
-// Stands before somebody else's HTTP on a connection that is kept for more requests: finds one of ours between theirs,
-// takes the connection over for it once their responses are sent, and keeps their handlers out from there on.
+// Stands before another framework's HTTP on a connection that is kept for more requests: finds an endpoint's request between
+// its requests, takes the connection over once its responses are sent, and keeps its handlers out from then on.
 //
 //   watching ── a request of ours ──▶ over: for their handlers the channel is closed, whatever they still do
 

@@ -1,4 +1,4 @@
-// The settings of endpoints, whoever listens for their connections: one member for each decision that their user can take.
+// The settings of endpoints, for any listener of their connections: one member for each decision that their user can take.
 
 public import HTTPTypes
 public import KHPProtocol
@@ -25,16 +25,16 @@ extension WebSocketMount {
         public var gracefulShutdownTimeout: Duration = .seconds(10)
         /// The time over which a graceful shutdown closes open sockets.
         public var drainDuration: Duration = .zero
-        /// Responds to requests that are no WebSocket requests, on connections that are shared with nobody's HTTP.
+        /// Responds to requests that are no WebSocket requests, on connections that no other framework shares.
         public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)?
-        /// Serves requests that are no WebSocket requests, on connections that are shared with nobody's HTTP.
+        /// Serves requests that are no WebSocket requests, on connections that no other framework shares.
         public var serveHTTP: (@Sendable (_ exchange: HTTPExchange) async throws -> Void)?
         /// Bounds on what ``serveHTTP`` and ``respondToHTTP`` can cost.
         public var httpLimits = WebSocketServer.HTTPLimits()
         /// Where to log.
         public var logger: Logger?
         /// Called with each step of each connection, on its event loop: must be quick and must not block. A connection that
-        /// is handed on to somebody else's HTTP takes no step.
+        /// is handed on to another framework's HTTP takes no step.
         public var observe: (@Sendable (_ event: ConnectionEvent, _ connection: ConnectionInfo) -> Void)?
         /// Metrics, traces and the like.
         public var instruments: [any ServerInstrument] = []

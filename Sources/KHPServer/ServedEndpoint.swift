@@ -17,7 +17,7 @@ final class ServedEndpoint: Sendable {
         self.respond = endpoint.respond
     }
 
-    /// The response that refuses a request whoever makes it; `nil` lets it go on.
+    /// The response of `admit` that refuses a request from any user; `nil` lets it go on.
     /// - Parameter report: told of an error that is no response.
     func refusal(of request: HandshakeRequest?, report: (any Error) -> Void) async -> HandshakeResponse? {
         guard let admit, let request else { return nil }

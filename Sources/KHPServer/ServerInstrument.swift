@@ -5,8 +5,7 @@ public import NIOCore
 
 /// Measures or traces the connections of a server; see ``WebSocketServer/Configuration/instruments``.
 public protocol ServerInstrument: Sendable {
-    /// `true` to be told of frames too. `false` unless said otherwise: each message costs some hundred instructions more
-    /// where somebody is told of it.
+    /// `true` to observe frames too; `false` by default. An observed message costs some hundred instructions more.
     var observesFrames: Bool { get }
 
     /// A connection has been accepted. Called on its event loop: must be quick and must not block.

@@ -1,5 +1,4 @@
-// The set-up of an accepted connection, on its event loop: of a listener's of ours, or of one that somebody else has
-// accepted.
+// The set-up of an accepted connection, on its event loop: from a listener of this library, or from another server.
 
 import KHPProtocol
 import KHPWebSocket
@@ -210,8 +209,8 @@ extension ServerState {
         SharedConnection(limits: self.table.sharedConnection.limits.openingHead) { [own] in own.contain($0) }
     }
 
-    /// Takes a connection over from somebody else's HTTP, for a request of ours that is to be read yet.
-    /// - Parameter successor: keeps their handlers out.
+    /// Takes a connection over from another framework's HTTP, for an endpoint's request that is not read yet.
+    /// - Parameter successor: keeps the handlers of the other framework out.
     /// - Returns: `nil`, with nothing done, where there is no room.
     func takeOver(
         _ channel: any Channel,
@@ -260,7 +259,7 @@ extension ServerState {
         }
     }
 
-    /// Takes a connection whose first request somebody else has read.
+    /// Takes a connection whose first request another framework has read.
     /// - Parameters:
     ///   - bytes: the request, and what came behind it.
     ///   - successor: the first of their handlers; `nil` where there are none.

@@ -68,7 +68,7 @@ extension ServerState {
 
     /// A closure of the application has thrown while a handshake or an HTTP request waited for it.
     func closureFailed(_ error: any Error) {
-        // A response that is thrown is the application's answer; a task is cancelled once nobody waits for it.
+        // A response that is thrown is the application's answer; a task is cancelled once its result is of no use.
         if error is HandshakeResponse || Task.isCancelled { return }
         self.log(.error, "a closure of the application threw; the client gets a 500", ["error": "\(error)"])
     }

@@ -50,7 +50,7 @@ final class ServerState: Sendable {
         var nextID: UInt64 = 0
         /// How many are in a handshake.
         var pending = 0
-        /// How many are ours for certain; the first request of the others may yet be somebody else's.
+        /// The number of those that this library serves for certain; another framework may yet get the others.
         var served = 0
         /// The most connections, of all ways in.
         var most: Int
@@ -189,8 +189,8 @@ final class ServerState: Sendable {
     /// Counts a new connection in, or refuses it (R-C2). It keeps its place until ``closed(_:)``.
     /// - Parameters:
     ///   - entrance: the way by which it comes in; `nil` where another server listens.
-    ///   - isShared: `true` when its first request may turn out to be somebody else's: it counts among those that are in
-    ///     a handshake, and ``serve(_:)`` makes it a connection of ours.
+    ///   - isShared: `true` when its first request may turn out to be another framework's: it counts among those that are
+    ///     in a handshake, and ``serve(_:)`` counts it as a connection of this library.
     ///   - previous: the place that it has so far, and gives back for this one: of those there are as many without it.
     func enter(
         _ address: SocketAddress?,

@@ -245,7 +245,7 @@ public final class WebSocketListener: Service, Sendable {
         }
     }
 
-    /// True where a file is in the way that nobody listens at any more: a process that was killed leaves it behind.
+    /// True where no process listens at the file of the socket any more: a process that was killed leaves its file behind.
     private func isLeftOver(_ path: String) async -> Bool {
         do {
             let probe = try await ClientBootstrap(group: self.eventLoopGroup).connect(unixDomainSocketPath: path).get()

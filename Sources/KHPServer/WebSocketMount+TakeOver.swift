@@ -1,4 +1,4 @@
-// A connection whose first request somebody else's codec has read: the mount goes on as if it had read that itself.
+// A connection whose first request another framework's codec has read: the mount goes on as if it had read that itself.
 
 public import HTTPTypes
 import KHPProtocol

@@ -77,7 +77,7 @@ public final class WebSocketMount: Service, Sendable {
     /// and times. An endpoint that is in force again goes on counting wrong answers where it has the same
     /// ``ServerAuthentication``.
     ///
-    /// A connection that was accepted before its dialect was in force is refused, as one of a dialect that nobody speaks.
+    /// A connection that was accepted before its dialect was in force is refused, as one of a dialect that no endpoint speaks.
     /// - Throws: ``WebSocketError/Code/invalidArgument`` for endpoints that make no sense; then the old ones stay in force.
     public func replaceEndpoints(@EndpointBuilder _ endpoints: () -> [Endpoint]) throws {
         try self.replaceEndpoints(endpoints())
@@ -169,7 +169,7 @@ public final class WebSocketMount: Service, Sendable {
         return decision.futureResult
     }
 
-    /// Takes a connection that is shared with nobody: as on a listener of our own, every request is answered here, and a
+    /// Takes a connection that no other framework shares: as on a listener of this library, every request is answered here, and a
     /// connection for which there is no room is refused.
     ///
     /// - Parameters:

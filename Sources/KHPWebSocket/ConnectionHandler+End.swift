@@ -235,8 +235,8 @@ extension ConnectionHandler {
         if self.hasEnded, self.transport.usesTLS, self.unwrittenBytes == 0 { self.cut(channel) }
     }
 
-    /// Ends a transport now. Where bytes are left that the peer has not taken it is reset: an end in good order would say
-    /// that nothing is missing, which in a dialect without closing frames nobody could tell.
+    /// Ends a transport now. Where bytes are left that the peer has not taken it is reset: after an end in good order the peer
+    /// would take the stream for complete, above all in a dialect without closing frames.
     private func cut(_ channel: any Channel) {
         if let context = self.context {
             TransportEnd.cut(self.transport, context)

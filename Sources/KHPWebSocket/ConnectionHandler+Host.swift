@@ -50,7 +50,7 @@ extension ConnectionHandler {
         }
     }
 
-    /// Closes without asking the handlers behind this one, which may be somebody else's.
+    /// Closes from this handler on, past the handlers after it, which may be another framework's.
     func closeTransport(_ channel: any Channel, mode: CloseMode = .all) {
         if let context = self.context {
             context.close(mode: mode, promise: nil)

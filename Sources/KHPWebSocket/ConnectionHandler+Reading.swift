@@ -151,7 +151,7 @@ extension ConnectionHandler {
     func setChannelReading(_ isReading: Bool) {
         guard self.reading.setChannel(isReading) else { return }
         try? self.context?.channel.syncOptions?.setOption(.autoRead, value: isReading)
-        // The channel asks its last handler for a read, which may be somebody else's and keep it to itself.
+        // The channel starts a read at its last handler, which may be another framework's and not pass it on.
         if isReading { self.context?.read() }
     }
 }

@@ -24,7 +24,7 @@ package struct Dialled: Sendable {
         self.holder = holder
     }
 
-    /// A connection that nobody has dialled, such as one in memory. Called on its event loop before it is up.
+    /// A connection that was not dialled, such as one in memory. Called on its event loop before it is up.
     package init(taking channel: any Channel) throws {
         let holder = HoldingHandler()
         try channel.pipeline.syncOperations.addHandler(holder)

@@ -1,6 +1,5 @@
-// Names to addresses, on threads of their own: a name that takes long keeps nobody waiting who asks for another, nor
-// passwords or files, and one that nobody waits for any more is not looked up (threat H11). `khp gateway` has this file by
-// a link.
+// Names to addresses, on threads of their own: a name that takes long delays neither other names nor passwords nor files, and a
+// name without waiting callers is not looked up (threat H11). `khp gateway` has this file by a link.
 
 package import NIOCore
 import NIOPosix
@@ -16,7 +15,7 @@ import Synchronization
     import Darwin
 #endif
 
-/// Looks names up, each anew for whoever asks when nobody else does. All who ask for a name meanwhile have one look-up.
+/// Looks names up. Callers that ask for a name while it is looked up share that look-up; a later caller starts another.
 ///
 /// | a name is asked for                | answer                                                       |
 /// |------------------------------------|--------------------------------------------------------------|

@@ -1,4 +1,4 @@
-// Names to addresses, off the event loops, for as long as somebody waits. All addresses are returned, in the system's order
+// Names to addresses, off the event loops, until the caller gives up. All addresses are returned, in the system's order
 // of preference.
 
 package import NIOCore

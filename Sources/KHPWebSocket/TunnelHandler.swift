@@ -142,7 +142,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
         case .send(let bytes):
             context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
         case .challenge(let response, let staysOpen):
-            // No time passes while somebody looks for an answer.
+            // No time passes while the caller looks for credentials.
             self.timer?.cancel()
             self.state = .challenged
             self.steps.yield(.challenge(response, staysOpen: staysOpen))

@@ -33,7 +33,7 @@ extension WebSocket {
         WebSocketBinaries(socket: self, unexpected: unexpected)
     }
 
-    /// A message of a kind that nobody takes has arrived.
+    /// Ignores a message of a kind that the application does not take, or closes the socket, as `unexpected` has it.
     fileprivate func meets(_ kind: MessageKind, _ unexpected: UnexpectedKind) throws(WebSocketError) {
         guard unexpected == .close else { return }
         throw self.refuse(
@@ -69,6 +69,8 @@ public struct WebSocketTexts: AsyncSequence, Sendable {
         let unexpected: WebSocket.UnexpectedKind
 
         /// The next text, or `nil` after a clean close.
+        /// - Throws: the error that ended the connection, or ``WebSocketError/Code/cancelled``; for a message of the other kind
+        ///   as ``WebSocket/UnexpectedKind`` has it.
         nonisolated(nonsending) public mutating func next() async throws(WebSocketError) -> String? {
             while let message = try await self.socket.nextMessage() {
                 switch message {
@@ -107,6 +109,8 @@ public struct WebSocketBinaries: AsyncSequence, Sendable {
         let unexpected: WebSocket.UnexpectedKind
 
         /// The next payload, or `nil` after a clean close.
+        /// - Throws: the error that ended the connection, or ``WebSocketError/Code/cancelled``; for a message of the other kind
+        ///   as ``WebSocket/UnexpectedKind`` has it.
         nonisolated(nonsending) public mutating func next() async throws(WebSocketError) -> ByteBuffer? {
             while let message = try await self.socket.nextMessage() {
                 switch message {

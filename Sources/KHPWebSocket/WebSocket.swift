@@ -171,7 +171,7 @@ public final class WebSocket: Sendable {
         self.onEventLoop {
             $0.caughtUp(isIdle: isIdle)
         } orElse: {
-            // Nothing more comes, and nobody else would say so.
+            // The event loop is shut down: no handler would report the end.
             if !inbox.isFinished { inbox.finish(.ofLoop) }
         }
     }
@@ -193,7 +193,7 @@ public final class WebSocket: Sendable {
 
     /// Sends a message. Waits while the peer does not keep up, that is while more waits to be written than the send
     /// buffer's high-water mark, and returns when the message is queued. What was accepted is not lost by a proper
-    /// `close`; whoever waits when the socket begins to close is told at once.
+    /// `close`; a task that waits when the socket begins to close gets its error at once.
     ///
     /// A message whose `send` throws has not been sent, and will not be.
     /// - Throws: ``WebSocketError/Code/closed`` when the socket is closing or closed,
@@ -355,8 +355,8 @@ public final class WebSocket: Sendable {
     /// Closes the socket: everything sent before leaves first, then the closing handshake runs, bounded by the close
     /// timeout.
     ///
-    /// From its beginning nothing more can be sent, and whoever waits to send is told so. It is not cut short when the
-    /// task is cancelled.
+    /// From its beginning nothing more can be sent: tasks that wait to send get ``WebSocketError/Code/closed``. It is not
+    /// cut short when the task is cancelled.
     ///
     /// The dialects before RFC 6455 carry neither code nor reason.
     ///

@@ -30,6 +30,8 @@ public struct WebSocketMessages: AsyncSequence, Sendable {
         }
 
         /// The next message, or `nil` after a clean close.
+        /// - Throws: the error that ended the connection, ``WebSocketError/Code/cancelled``, or
+        ///   ``WebSocketError/Code/invalidArgument`` while another task waits for a message.
         @inlinable
         nonisolated(nonsending) public mutating func next() async throws(WebSocketError) -> WebSocketMessage? {
             try await self.next(isolation: #isolation)
@@ -68,6 +70,8 @@ public struct WebSocketChunks: AsyncSequence, Sendable {
         let socket: WebSocket
 
         /// The next piece, or `nil` after a clean close. A whole message, where one was assembled, is one piece.
+        /// - Throws: the error that ended the connection, ``WebSocketError/Code/cancelled``, or
+        ///   ``WebSocketError/Code/invalidArgument`` while another task waits for a message.
         nonisolated(nonsending) public mutating func next() async throws(WebSocketError) -> MessageChunk? {
             let piece = self.socket.takeItem()
             let next = if let piece { piece } else { try await self.socket.waitForItem() }

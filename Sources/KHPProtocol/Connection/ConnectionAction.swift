@@ -47,7 +47,7 @@ package enum ServerStep: Sendable {
     /// The request is no WebSocket request; an ordinary HTTP handler may answer it through `refuseOpening`.
     case plainRequest(CheckedRequest)
     /// Another handler is to answer the request. The last action: the connection has ended, and the transport goes on with
-    /// these bytes, and those to come, as if nobody had read them.
+    /// these bytes, and those to come, as if they had not been read.
     case handOn(UndecodedBytes)
     /// The bytes that were no request begin a PROXY header: a balancer names its clients where nobody asks for it. The
     /// refusal follows.

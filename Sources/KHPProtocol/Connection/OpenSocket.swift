@@ -45,7 +45,7 @@ package struct OpenSocket {
         func end(_ wait: TimeAmount) -> NIODeadline { max(self.since, self.part, self.excused) + wait }
     }
 
-    /// The contents of the bytes that nobody has taken.
+    /// The contents of the bytes that the application has not taken.
     struct Ahead {
         /// The peer's close frame, the last that counts.
         var close: ClosePayload?
@@ -82,7 +82,7 @@ package struct OpenSocket {
     /// messages before it: its answers to them can then still be sent (RFC 6455 section 5.5.1 allows the delay).
     package var holdsClose = false
     package internal(set) var heldClose: (payload: ClosePayload, until: NIODeadline)?
-    /// The contents of the bytes that nobody had taken when the peer's stream ended.
+    /// The contents of the bytes that were not taken when the peer's stream ended.
     var ahead: Ahead?
 
     init() {}

@@ -10,7 +10,7 @@ package enum StageName: String, CaseIterable, Sendable {
     case opening, challenged, challengedInside
     // A server's.
     case reading, deciding, decidingPlain, awaitingKey, decidingInside
-    /// Either role's extended handshake, where nobody is asked.
+    /// The extended handshake of either role, without a question to the shell.
     case extended
     case open
     /// The socket is open, and the answer to the peer's close frame waits for the application.

@@ -10,7 +10,7 @@ public struct AuthenticationAttempt: Sendable {
         case right(Principal)
         /// The verifier was asked and refused, or the principal has expired.
         case wrong
-        /// Digest alone: nobody has the name. The client is not told so.
+        /// Digest alone: no user has the name. The answer to the client does not show it.
         case unknownUser
         /// Digest alone: right, for a nonce that counts no more. The client is challenged anew with `stale=true`
         /// (RFC 7616 section 3.3).

@@ -19,7 +19,7 @@ struct NonceClock: Sendable {
 
     /// The time on the wall. Behind a clock that was put back, the time goes on from the latest one at half the speed, until
     /// the wall has caught up: nonces last up to twice as long meanwhile.
-    /// - Parameter uptime: microseconds of a clock that nobody puts right.
+    /// - Parameter uptime: microseconds of a clock that is never set.
     mutating func read(wall: UInt64, uptime: UInt64) -> UInt64 {
         let passed = uptime > self.uptime ? uptime - self.uptime : 0
         let latest = self.time == 0 ? 0 : self.time &+ passed / 2

@@ -53,7 +53,7 @@ extension HTTPHandler {
         self.flushOwed()
     }
 
-    /// The channel is gone, or somebody else's: what the tasks do is none of it.
+    /// The channel is gone, or another handler's: tasks that still run belong to no burst.
     func abandonBurst() {
         self.flushOwed()
         self.burst.goesOn = false

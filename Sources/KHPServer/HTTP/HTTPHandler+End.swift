@@ -64,7 +64,7 @@ extension HTTPHandler {
         case (.answer, _):
             break
         case (.content, .exchanging(let exchange)):
-            // One that nobody waits for any more has the time anew once somebody does.
+            // Content that the application does not wait for gets its time anew once the application does.
             guard exchange.awaitsContent else { return }
             exchange.failContent(.stalled)
             exchange.response.endsConnection()

@@ -131,7 +131,7 @@ extension HTTPHandler {
         self.advance()
     }
 
-    /// Bytes of content that nobody has asked for.
+    /// The most bytes of content that are dropped where the application has not read them.
     private static let mostSkipped = 64 * 1024
 
     // MARK: Writing
@@ -169,7 +169,7 @@ extension HTTPHandler {
         length: Int?,
         _ exchange: ServedHTTP
     ) throws(OrdinaryResponse.Fault) {
-        // Content may come, or not: nobody can tell where the next request begins.
+        // Content may come or not: the beginning of the next request is unknown.
         if exchange.mustContinue || self.isLeaving { exchange.response.endsConnection() }
         let bytes = try exchange.response.begin(
             status: status,

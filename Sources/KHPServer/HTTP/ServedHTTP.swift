@@ -1,5 +1,5 @@
-// One exchange of ordinary HTTP as its connection sees it: the content that waits for the application, the response so far,
-// and whoever waits for either. On the event loop only.
+// One exchange of ordinary HTTP on its connection: the content that waits for the application, the response so far, and the
+// task that waits for either. On the event loop only.
 
 import KHPProtocol
 import NIOCore
@@ -101,7 +101,7 @@ final class ServedHTTP {
 
     // MARK: The end
 
-    /// Nothing can be received or sent any more: whoever waits is told, and the task is cancelled.
+    /// Nothing can be received or sent any more: ends the waits with an error, and cancels the task.
     func end() {
         self.finish(.clientGone)
         self.task?.cancel()

@@ -160,9 +160,9 @@ struct GroupState {
         return (hold.since, self.queues.values.map(\.shard))
     }
 
-    /// A hold has ended before it ran out: no member is full any more. What it took beyond the grace counts as well, so that
-    /// nobody holds publishers up again and again, and takes something or leaves just in time. Shorter holds are the pace of
-    /// members that take what they get, and cost nothing.
+    /// A hold has ended before it ran out: no member is full any more. Its time beyond the grace counts as well, so that no
+    /// member can hold publishers up again and again by taking a message or leaving just in time. Shorter holds are the pace
+    /// of members that keep up, and do not count.
     private mutating func count(_ hold: Hold, now: NIODeadline) {
         let cost = now - hold.since - min(self.patience, Self.grace)
         if cost > .zero { self.debt.add(cost, now: now, patience: self.patience) }

@@ -174,6 +174,7 @@ public final class WebSocketGroup: Sendable {
     }
 
     /// Sends a text message; otherwise as the form that takes a message.
+    /// - Throws: `CancellationError` where the task is cancelled while it waits. Then nothing is sent.
     nonisolated(nonsending) public func publish(
         _ text: String,
         to topic: String? = nil,
