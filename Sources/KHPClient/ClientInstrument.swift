@@ -30,10 +30,10 @@ public protocol ConnectInstrument: Sendable {
     func headers(for request: InstrumentedRequest) -> HTTPFields
 
     /// A step by which a hop gets its connection begins: a name is looked up, an address is connected to, TLS speaks. Called
-    /// behind ``headers(for:)`` of the hop's opening request, on any thread: must be quick and must not block.
+    /// after ``headers(for:)`` of the hop's opening request, on any thread: must be quick and must not block.
     /// - Returns: called once with the step's end, on any thread, and with the error of one that fails; `nil` to be told of no
     ///   end. An address that another one was faster than, and a step of a connect that was cancelled, end with
-    ///   ``KHPProtocol/WebSocketError/Code/cancelled``. Steps of a connect may end behind its own end.
+    ///   ``KHPProtocol/WebSocketError/Code/cancelled``. Steps of a connect may end after its own end.
     func begins(_ step: TransportStep) -> (@Sendable (_ failure: WebSocketError?) -> Void)?
 }
 

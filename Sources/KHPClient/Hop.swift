@@ -50,7 +50,7 @@ struct Hop: Sendable {
         }
     }
 
-    /// Sends the opening request once more, behind its 401.
+    /// Sends the opening request once more, after its 401.
     /// - Parameter key: a fresh Sec-WebSocket-Key.
     /// - Returns: `false` when the connection cannot take it any more, and ends.
     func answer(_ replay: OpeningReplay, key: String, until deadline: NIODeadline) async throws -> Bool {

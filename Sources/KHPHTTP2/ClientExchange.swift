@@ -1,7 +1,7 @@
 // A client's stream: the bytes of its opening request as an extended CONNECT, and the answer as bytes of HTTP/1.1.
 //
 //   request:   head ──▶ tunnel
-//   response:  head, provisional ones before it ──▶ tunnel, behind 200; or content, up to the end of the stream
+//   response:  head, provisional ones before it ──▶ tunnel, after 200; or content, up to the end of the stream
 
 import KHPProtocol
 import NIOCore

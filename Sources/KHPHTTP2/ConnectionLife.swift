@@ -148,7 +148,7 @@ final class ConnectionLife: ChannelInboundHandler {
         context.writeAndFlush(self.wrapOutboundOut(HTTP2Frame(streamID: .rootStream, payload: frame)), promise: nil)
     }
 
-    /// Closes the connection behind what this turn of the loop writes.
+    /// Closes the connection after what this turn of the loop writes.
     private func closeSoon() {
         guard let context else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)

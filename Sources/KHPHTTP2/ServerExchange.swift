@@ -1,7 +1,7 @@
 // A server's stream: the client's request as bytes of HTTP/1.1, and the bytes of the answer as frames.
 //
 //   request:   head ──▶ tunnel, for an extended CONNECT; content of a known length; chunks; or nothing more
-//   response:  head, provisional ones before it ──▶ tunnel, behind 101; content ──▶ over
+//   response:  head, provisional ones before it ──▶ tunnel, after 101; content ──▶ over
 
 import KHPProtocol
 import NIOCore

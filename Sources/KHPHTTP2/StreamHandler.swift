@@ -4,7 +4,7 @@
 //   output:  open ── close, or content that is complete: END_STREAM ──▶ ended
 //   input:   open ── END_STREAM: `inputClosed` ──▶ ended
 //   both ended: the stream is over. Either way RST_STREAM ends it at once; RFC 8441 section 5 has CANCEL for what TCP calls
-//   a reset, and RFC 9113 section 8.1 NO_ERROR behind a complete answer to a request that goes on.
+//   a reset, and RFC 9113 section 8.1 NO_ERROR after a complete answer to a request that goes on.
 
 import KHPProtocol
 import KHPWebSocket

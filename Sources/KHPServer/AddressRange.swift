@@ -55,11 +55,11 @@ public struct AddressRange: Sendable, Hashable, CustomStringConvertible {
             switch address {
             case .v4(let address):
                 self.high = 0
-                // Behind family and port.
+                // After family and port.
                 let bits = withUnsafeBytes(of: address.address) { $0.loadUnaligned(fromByteOffset: 4, as: UInt32.self) }
                 self.low = 0xFFFF << 32 | UInt64(UInt32(bigEndian: bits))
             case .v6(let address):
-                // And behind the flow.
+                // And after the flow.
                 (self.high, self.low) = withUnsafeBytes(of: address.address) { bytes in
                     (
                         UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),

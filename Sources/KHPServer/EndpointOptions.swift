@@ -24,7 +24,7 @@ extension Endpoint {
         /// A request is taken for the first in the list that opens as it does: one with two keys is ``Dialect/hixie76``
         /// or ``Dialect/whatwg2010``, whichever stands first, since nothing else tells them apart.
         public var dialects: [Dialect]
-        /// Sends the 101 to a request with two keys before the eight bytes behind the request have come. nginx passes
+        /// Sends the 101 to a request with two keys before the eight bytes after the request have come. nginx passes
         /// them on only then. Off by default.
         public var answersBeforeKeys: Bool
         /// The subprotocols that are spoken, in order of preference.
@@ -49,7 +49,7 @@ extension Endpoint {
         /// The part that the endpoint takes in the extended handshake.
         public var extendedHandshake: ServerExtendedHandshake
         /// Speaks to deployed Kaazing clients as they expect it; on by default, since other clients do not notice.
-        /// Clients whose opening query holds `.kl=Y` get balancer messages and an empty message behind each extended
+        /// Clients whose opening query holds `.kl=Y` get balancer messages and an empty message after each extended
         /// response, those that have `.kv=10.05` there only the latter.
         ///
         /// To such a client a redirect is a balancer message, messages go out unfragmented, and the path of its extended

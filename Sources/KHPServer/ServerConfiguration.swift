@@ -86,7 +86,7 @@ extension WebSocketServer {
             set { self.mount.gracefulShutdownTimeout = newValue }
         }
         /// The time over which a graceful shutdown closes open sockets, evenly, so that clients which come again at once do
-        /// not all come together; by default all are closed at once. ``gracefulShutdownTimeout`` begins behind it.
+        /// not all come together; by default all are closed at once. ``gracefulShutdownTimeout`` begins after it.
         public var drainDuration: Duration {
             get { self.mount.drainDuration }
             set { self.mount.drainDuration = newValue }
@@ -98,14 +98,14 @@ extension WebSocketServer {
         /// is set, that name one of them; their body is not read. The status of its response is 200 to 999, or it becomes
         /// 500. One that has given none within ``Timeouts/opening`` is answered for with 503.
         ///
-        /// This is the simple form of ``serveHTTP``, with the same ``HTTPLimits/exchanges``: the connection ends behind the
+        /// This is the simple form of ``serveHTTP``, with the same ``HTTPLimits/exchanges``: the connection ends after the
         /// response.
         public var respondToHTTP: (@Sendable (_ request: HTTPRequest) async throws -> HandshakeResponse?)? {
             get { self.mount.respondToHTTP }
             set { self.mount.respondToHTTP = newValue }
         }
         /// Serves requests that are no WebSocket requests, with their body and the response's streamed; the connection is
-        /// kept for more of them, and for a WebSocket behind them. Takes the place of ``respondToHTTP``, which is the simple
+        /// kept for more of them, and for a WebSocket after them. Takes the place of ``respondToHTTP``, which is the simple
         /// form: one response, and the end of the connection.
         ///
         /// It sees only requests that HTTP has nothing against (RFC 9112 sections 3.2 and 6.3) and, where `allowedHosts`

@@ -65,7 +65,7 @@ public protocol ServerConnectionInstrument: Sendable {
     func named(_ client: SocketAddress)
 
     /// The request is ordinary HTTP, which the application serves from here on: no handshake is under way, however long that
-    /// takes. Called on the connection's event loop, behind the event of the request.
+    /// takes. Called on the connection's event loop, after the event of the request.
     func servesHTTP()
 
     /// Runs code of the application on behalf of the connection: authentication, `context:`, `respond`, the handler. For an

@@ -434,7 +434,7 @@ final class ServerSession: ConnectionDelegate {
         application.opened(EventLoopSocket(handler))
     }
 
-    /// The application's task with the value that was made for it, which is released behind it.
+    /// The application's task with the value that was made for it, which is released after it.
     private func task(
         _ run: @escaping Endpoint.RunWithRequest,
         with context: HandshakeContext,

@@ -261,7 +261,7 @@ extension ServerState {
 
     /// Takes a connection whose first request another framework has read.
     /// - Parameters:
-    ///   - bytes: the request, and what came behind it.
+    ///   - bytes: the request, and what came after it.
     ///   - successor: the first of their handlers; `nil` where there are none.
     func takeOver(
         _ channel: any Channel,

@@ -387,7 +387,7 @@ final class ServerState: Sendable {
         let limit = spread.adding(TimeAmount(self.configuration.gracefulShutdownTimeout))
         let steps = spread == .zero ? [] : self.beginDrain(over: spread, on: eventLoop)
         if spread == .zero { self.beginDrain() }
-        // The task may be cancelled already; draining goes on all the same, bounded. Behind its beginning, so that each
+        // The task may be cancelled already; draining goes on all the same, bounded. After its beginning, so that each
         // socket has its close frame first, also where the time is none.
         let timer = eventLoop.scheduleTask(in: limit) { self.force() }
         // A handler that ignores its cancellation would keep this, and the service group, for ever.
@@ -414,7 +414,7 @@ final class ServerState: Sendable {
         Self.quiesce(carriers)
     }
 
-    /// Stops new connections, closes those in a handshake, and the open ones one after the other; behind the last, the
+    /// Stops new connections, closes those in a handshake, and the open ones one after the other; after the last, the
     /// connections that carry others.
     private func beginDrain(over spread: TimeAmount, on eventLoop: any EventLoop) -> [Scheduled<Void>] {
         let (pending, open) = self.registry.withLock { registry in

@@ -10,13 +10,13 @@ extension WebSocketMount {
     /// in full: with the 101, or the refusal, redirect or challenge of an endpoint.
     ///
     /// The caller has decided that the request is for an endpoint, and has removed its codec: what comes through the
-    /// pipeline from now on is bytes. RFC 6455, hixie-75 and hixie-76 can be opened so; of the last the eight bytes behind
+    /// pipeline from now on is bytes. RFC 6455, hixie-75 and hixie-76 can be opened so; of the last the eight bytes after
     /// the head belong to the request, and come first in `leftover`.
     ///
     /// - Parameters:
     ///   - channel: the connection's.
     ///   - head: the request; its authority is sent on as Host, unless there is a Host among its fields.
-    ///   - leftover: the bytes behind the head.
+    ///   - leftover: the bytes after the head.
     ///   - isSecure: `true` where clients come by TLS; `nil` where that is so if the pipeline has a `NIOSSLHandler`.
     /// - Returns: succeeds when the connection is set up; `closeFuture` of the channel tells its end. Fails with
     ///   ``WebSocketError/Code/invalidArgument`` for a head that cannot stand in HTTP/1.1, with nothing done.
@@ -44,7 +44,7 @@ extension WebSocketMount {
     /// Takes a channel over with the bytes of the request. On the event loop.
     /// - Parameters:
     ///   - successor: the first handler of the other framework, which takes no more part; `nil` where there is none.
-    ///   - thenEnds: true where the client has ended its side behind the bytes.
+    ///   - thenEnds: true where the client has ended its side after the bytes.
     package func takeOver(
         _ channel: any Channel,
         with bytes: ByteBuffer,

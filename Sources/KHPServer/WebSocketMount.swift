@@ -118,7 +118,7 @@ public final class WebSocketMount: Service, Sendable {
     public enum Sharing: Sendable, Hashable {
         /// Before each of its requests: proxies, and some clients, open a WebSocket on a connection that has been used. Our
         /// watch over it finds the ends of requests and responses, for some thousand instructions a request, and lets all
-        /// bytes pass. It ends where an end is not certain, and behind CONNECT and a change of protocol.
+        /// bytes pass. It ends where an end is not certain, and after CONNECT and a change of protocol.
         case everyRequest
         /// Never: what the first request decides holds.
         case firstRequest
@@ -139,7 +139,7 @@ public final class WebSocketMount: Service, Sendable {
     ///   - channel: the connection's, without an HTTP codec.
     ///   - isSecure: `true` where clients come by TLS, which goes into locations and the comparison with the origin; `nil`
     ///     where that is so if the pipeline has a `NIOSSLHandler`, and no proxy takes TLS off.
-    ///   - sharing: when to look at it again. A WebSocket that is found later is answered behind all responses that are owed,
+    ///   - sharing: when to look at it again. A WebSocket that is found later is answered after all responses that are owed,
     ///     and the other server's handlers are told that the channel is inactive; `closeFuture` tells its end, as ever.
     ///   - http: sets the other server's HTTP up, in a pipeline without a codec. Called on the event loop. When it fails the
     ///     connection is closed.

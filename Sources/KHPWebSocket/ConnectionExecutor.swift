@@ -11,7 +11,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
     package let eventLoop: any EventLoop
     /// The first job that became ready in the burst: most often the only one, the connection's own task.
     @exclusivity(unchecked) private var first: UnownedJob?
-    /// The jobs behind it; made for the first of them.
+    /// The jobs after it; made for the first of them.
     @exclusivity(unchecked) private var rest: CircularBuffer<UnownedJob>?
     @exclusivity(unchecked) private var isInBurst = false
     /// The jobs that have run since the loop has last read, as far as that is known.
@@ -28,7 +28,7 @@ package final class ConnectionExecutor: TaskExecutor, @unchecked Sendable {
         if self.eventLoop.inEventLoop { self.accept(job) } else { self.eventLoop.execute { self.run(job) } }
     }
 
-    /// Event loop: runs a job behind the burst that is going on, or soon. A loop runs what is ready until nothing is, and
+    /// Event loop: runs a job after the burst that is going on, or soon. A loop runs what is ready until nothing is, and
     /// reads only then: a job that makes itself ready again and again lets it, after a bounded number of turns.
     func accept(_ job: UnownedJob) {
         guard self.isInBurst else {

@@ -27,7 +27,7 @@ extension ConnectionHandler {
         package private(set) var isInputOver = false
         /// How the connection ended, once it has.
         private(set) var info: CloseInfo?
-        /// True while what was sent is still leaving behind an end that nothing of the peer's confirms.
+        /// True while what was sent is still leaving after an end that nothing of the peer's confirms.
         private(set) var isLeaving = false
         /// How long the end waits for what is still to be written, and for a peer that is still sending.
         package var timeouts = EndTimeouts()

@@ -40,7 +40,7 @@ extension ConnectionHandler {
     }
 
     /// Takes bytes that were read before the handler was there.
-    /// - Parameter thenEnds: `true` when the peer has ended its stream behind them.
+    /// - Parameter thenEnds: `true` when the peer has ended its stream after them.
     package func take(_ bytes: ByteBuffer, thenEnds: Bool) {
         guard let context = self.context else { return }
         self.channelRead(context: context, data: NIOAny(bytes))

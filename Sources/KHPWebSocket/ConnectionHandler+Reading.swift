@@ -72,7 +72,7 @@ extension ConnectionHandler {
         self.setChannelReading(true)
     }
 
-    /// `false` for a message that is dropped while this side closes: any behind a close with 1008, and one of too many that come
+    /// `false` for a message that is dropped while this side closes: any after a close with 1008, and one of too many that come
     /// to a handler in its pause before the peer's close frame. An inbox has a bound of its own.
     func handsOn(_ bytes: Int) -> Bool {
         guard self.connection.isClosing else { return true }

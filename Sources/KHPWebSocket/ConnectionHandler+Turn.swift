@@ -240,7 +240,7 @@ extension ConnectionHandler {
         return answer
     }
 
-    /// Calls the delegate's `allIsRead` behind the read that is going on, or in the next turn of the loop.
+    /// Calls the delegate's `allIsRead` after the read that is going on, or in the next turn of the loop.
     package func tellOnceAllIsRead() {
         self.turn.awaitReadEnd()
         if self.turn.isBursting { return }

@@ -129,12 +129,12 @@ package final class ConnectionHandler: ChannelInboundHandler, DeadlineMember {
         self.noteUse()
         // Only here, where the channel is about to read again: most pauses are over by then.
         if self.reading.isPaused, !self.connection.isClosing { self.setChannelReading(false) }
-        // Nothing stands behind this handler that could want to know.
+        // Not passed on: no handler after this one takes part.
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         if self.writing.countsNow() { self.writabilityMoved(to: context.channel.isWritable) }
-        // Nothing stands behind this handler that could want to know.
+        // Not passed on: no handler after this one takes part.
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -43,7 +43,7 @@ package final actor Gate: SerialExecutor {
     /// Event loop: true where this is the code of the task that has this mark.
     nonisolated func isReached(by mark: Int) -> Bool { self.tasks.isRunning(mark) }
 
-    /// Event loop: lets the task go on, behind the read that is going on.
+    /// Event loop: lets the task go on, after the read that is going on.
     /// - Parameter message: the message that it has waited for; `nil` where it has to look for itself.
     nonisolated func open(with message: ReceivedMessage?) {
         self.message = message

@@ -21,7 +21,7 @@ package final class Inbox: Sendable {
         /// True while the event loop waits for the consumer to come back and find nothing.
         var tellsWhenIdle = false
         var end: CloseInfo?
-        /// True once the connection has ended; behind what it still hands on there is `end`.
+        /// True once the connection has ended; after what it still hands on there is `end`.
         var isOver = false
         /// True once messages were dropped, because this side closes and nobody takes them.
         var hasLost = false

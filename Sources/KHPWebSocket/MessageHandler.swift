@@ -141,7 +141,7 @@ public struct EventLoopSocket {
     /// the peer's close frame: as many messages as the inbound queue's bytes may hold are handed over, and others dropped.
     public func pauseReading() { self.handler.pauseReadingByHandler() }
 
-    /// True once messages were dropped that came after this side had begun to close: those behind a close with 1008, and those
+    /// True once messages were dropped that came after this side had begun to close: those after a close with 1008, and those
     /// that find a pause and no room within the inbound queue's bytes. As ``WebSocket/hasLostMessages``; to be looked at when
     /// the socket has closed.
     public var hasLostMessages: Bool { self.handler.reading.hasLost }

@@ -46,7 +46,7 @@ package final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandle
     private var state = State.connecting
     private var timer: Scheduled<Void>?
     private var context: ChannelHandlerContext?
-    /// Bytes that came through the tunnel before anyone could take them: those behind the proxy's answer, and at most
+    /// Bytes that came through the tunnel before anyone could take them: those after the proxy's answer, and at most
     /// what one turn of reading brings (threat A17).
     private var held = ByteBuffer()
     private var inputHasEnded = false

@@ -360,8 +360,8 @@ public final class WebSocket: Sendable {
     ///
     /// The dialects before RFC 6455 carry neither code nor reason.
     ///
-    /// Messages that are under way still arrive, but behind a close with 1008 (``WebSocketCloseCode/policyViolation``), which
-    /// takes the peer's right to be heard, as the end of a session does.
+    /// Messages that are under way still arrive, but none after a close with 1008
+    /// (``WebSocketCloseCode/policyViolation``), which takes the peer's right to be heard, as the end of a session does.
     /// - Parameters:
     ///   - code: 1000 to 1014 without the reserved ones, or 3000 to 4999.
     ///   - reason: at most 123 bytes of UTF-8.

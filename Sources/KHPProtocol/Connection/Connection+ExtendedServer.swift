@@ -81,7 +81,7 @@ extension Connection {
         return extended
     }
 
-    /// Takes all that came behind the request, and so before the answer to it, however quick that is: messages are too
+    /// Takes all that came after the request, and so before the answer to it, however quick that is: messages are too
     /// early, control frames are served (KHP-E3, D33).
     private mutating func takeEarlyMessages(now: NIODeadline) {
         while self.inbound.readableBytes > 0, self.extendedServer != nil {
@@ -175,7 +175,7 @@ extension Connection {
         }
         let status = message.status
         extended.lastStatus = status
-        // D7: the empty message behind each response, whatever it says.
+        // D7: the empty message after each response, whatever it says.
         defer { if self.legacy.hasTerminator { self.sendLegacy(.endOfResponse) } }
         guard self.isObserved else { return }
         let action = StatusAction.action(forStatus: status, expectsContinue: status == 100)

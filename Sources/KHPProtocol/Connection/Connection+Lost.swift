@@ -24,7 +24,7 @@ extension Connection {
     }
 
     /// True while a client has not heard a byte of the answer to its opening: whoever ends TLS then, without its close
-    /// notification, may not have liked what TLS was shown, which TLS 1.3 tells behind its handshake alone.
+    /// notification, may have refused this side's TLS, which TLS 1.3 reports only after its handshake.
     package var awaitsFirstByte: Bool {
         guard let client = self.stage.client, case .opening = client.state else { return false }
         return !self.isAnswered

@@ -8,7 +8,7 @@ extension Connection {
     /// - Parameters:
     ///   - action: `opened`; made by the caller, since a copy of its summary is expensive.
     ///   - negotiated: the extensions that the summary names.
-    ///   - isExtended: `true` behind an extended handshake.
+    ///   - isExtended: `true` after an extended handshake.
     mutating func open(
         _ action: ConnectionAction,
         negotiated: [NegotiatedExtension],
@@ -103,7 +103,7 @@ extension Connection {
                     let chunk = MessageChunk(kind: kind, bytes: payload, isFirst: isFirst, isLast: isLast)
                     return self.observesFrames ? self.observed(chunk, wireBytes: payload.readableBytes) : .chunk(chunk)
                 case .ping, .pong, .close, .dropped:
-                    // A control frame may stand behind a part of the message that it interrupts.
+                    // A control frame may come after a part of the message that it interrupts.
                     if before &- self.inbound.readableBytes > event.frameBytes(atServer: self.role == .server) {
                         self.socket.partMoved(now)
                     }
@@ -322,7 +322,7 @@ extension Connection {
         self.failure ?? WebSocketError(.closed, "The socket is closing or closed.", phase: .closing)
     }
 
-    /// Writes a whole message, behind all extensions.
+    /// Writes a whole message, after all extensions.
     mutating func write(_ message: WebSocketMessage, now: NIODeadline) throws(WebSocketError) {
         switch message {
         case .text(let text):
@@ -338,7 +338,7 @@ extension Connection {
         }
     }
 
-    /// Writes a message or a piece of one, behind all extensions.
+    /// Writes a message or a piece of one, after all extensions.
     /// - Parameter plain: the payload as the application gave it, for observers.
     @inline(__always)
     mutating func write(

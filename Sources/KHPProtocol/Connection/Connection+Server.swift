@@ -51,7 +51,7 @@ extension Connection {
 
     /// Reports a header of the PROXY protocol in the place of a request: a balancer sends it to a listener that does not
     /// expect one, and all of its clients get a 400.
-    /// - Parameter taken: the bytes that have been read of a head that is none; those behind it follow.
+    /// - Parameter taken: the bytes that have been read of a head that is none; those after it follow.
     private mutating func reportProxyHeader(in taken: ByteBuffer) {
         var bytes = taken
         if self.inbound.readableBytes > 0 { bytes.writeImmutableBuffer(self.inbound) }
@@ -59,7 +59,7 @@ extension Connection {
     }
 
     /// Ends this connection, so that another handler answers the request: gives back all bytes that have come.
-    /// - Parameter taken: the bytes that have been read; those behind them follow.
+    /// - Parameter taken: the bytes that have been read; those after them follow.
     private mutating func handOn(_ taken: ByteBuffer) {
         var bytes = taken
         if self.inbound.readableBytes > 0 { bytes.writeImmutableBuffer(self.inbound) }

@@ -1,10 +1,10 @@
-// The server's side of the openings before RFC 6455: hixie-76 and the text of 2010 have eight bytes behind the request, on
+// The server's side of the openings before RFC 6455: hixie-76 and the text of 2010 have eight bytes after the request, on
 // which the answer depends.
 
 import HTTPTypes
 import NIOCore
 
-/// The 101 that waits for the eight bytes behind its request.
+/// The 101 that waits for the eight bytes after its request.
 struct AwaitedKey {
     var request: OpeningRequest
     var accepted: AcceptedPlan
@@ -52,7 +52,7 @@ extension Connection {
         server.awaitKey(awaited)
     }
 
-    /// W10-7: the bytes come late, or with the first frames behind them. The opening's deadline bounds them (threat D5).
+    /// W10-7: the bytes come late, or with the first frames after them. The opening's deadline bounds them (threat D5).
     mutating func advance(_ awaited: AwaitedKey, of server: ServerHandshake, now: NIODeadline) {
         guard let numbers = awaited.request.numbers else {
             assertionFailure("a request without keys waits for the bytes behind them")

@@ -56,7 +56,7 @@ extension Connection {
     /// The failure so far, if there is one; an unread message may turn out to be invalid.
     package var lastFailure: WebSocketError? { self.failure }
 
-    /// Behind `closed`: the next message or chunk of what had arrived, `nil` behind the last one. Nothing is answered any
+    /// After `closed`: the next message or chunk of what had arrived, `nil` after the last one. Nothing is answered any
     /// more, and observers are told nothing.
     package mutating func nextUnread(now: NIODeadline) -> ConnectionAction? {
         while self.stage.isUnread {
@@ -88,7 +88,7 @@ extension Connection {
         self.socket.forgetExtensions()
     }
 
-    /// Adds bytes behind those that are still there.
+    /// Adds bytes after those that are still there.
     @inline(never)
     mutating func join(_ bytes: ByteBuffer) {
         // In place only where no message that was handed out is a slice of this memory.

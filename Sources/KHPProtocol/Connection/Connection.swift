@@ -158,7 +158,7 @@ package struct Connection {
         if case .open = self.stream { self.stream = .ended }
     }
 
-    /// The transport has failed; `next` tells of the end, behind what had arrived before.
+    /// The transport has failed; `next` tells of the end, after what had arrived before.
     package mutating func transportFailed(_ error: WebSocketError, now: NIODeadline) {
         guard !self.stage.isOver else { return }
         // A failure after both close frames is none of the connection: many peers simply drop the stream.
@@ -196,7 +196,7 @@ package struct Connection {
     /// The next thing to do, or `nil` when the connection waits for bytes, time or an answer.
     /// - Parameters:
     ///   - isPaused: `true` while the application takes no messages; everything else goes on.
-    ///   - isPlainTaken: true behind ``nextPlain(_:_:_:now:)`` that has found no more.
+    ///   - isPlainTaken: true after ``nextPlain(_:_:_:now:)`` that has found no more.
     package mutating func next(
         now: NIODeadline,
         isPaused: Bool = false,

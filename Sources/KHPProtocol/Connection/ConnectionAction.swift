@@ -17,7 +17,7 @@ package enum ConnectionAction {
     indirect case client(ClientStep)
     /// A question of the server's handshakes.
     case server(ServerStep)
-    /// The handshake has failed; the connection closes behind this.
+    /// The handshake has failed; the connection closes after this.
     indirect case failed(WebSocketError)
     /// The socket is open.
     case opened(HandshakeSummary)

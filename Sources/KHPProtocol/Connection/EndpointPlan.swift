@@ -7,7 +7,7 @@ package final class EndpointPlan: Sendable {
     package struct Values: Sendable {
         /// Supported dialects, in order of preference. The first whose opening matches the request is used (D1).
         package var dialects: [Dialect] = [.rfc6455]
-        /// `true` when the head of a 101 goes out before the eight bytes behind the request have come: some proxies pass
+        /// `true` when the head of a 101 goes out before the eight bytes after the request have come: some proxies pass
         /// them on only then.
         package var answersBeforeKeys = false
         /// `true` when x-kaazing-handshake is chosen; the rest is then negotiated inside.

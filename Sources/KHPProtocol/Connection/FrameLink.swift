@@ -1,7 +1,7 @@
 // Frames both ways over one codec, the closing handshake and the rate of control frames: from the first 101 to the end.
 //
 // Three kinds of invalid: frames that are written before the 101 are our own bug; the peer's violations are the codec's
-// and the rate's to tell; what comes behind a close frame is ignored by the codec.
+// and the rate's to tell; what comes after a close frame is ignored by the codec.
 
 import NIOCore
 

@@ -141,7 +141,7 @@ package struct OpenSocket {
 
     /// The earliest deadline, as far as each counts in this state of the closing handshake.
     func deadline(_ closing: ClosingHandshake, _ waits: Waits) -> NIODeadline? {
-        // Behind both close frames the closing handshake's own deadline is all that counts.
+        // After both close frames the closing handshake's own deadline is all that counts.
         guard closing.canReceive else { return nil }
         var earliest: NIODeadline?
         func consider(_ other: NIODeadline?) {

@@ -29,7 +29,7 @@ final class ServerHandshake {
         case reading(Reading)
         /// The shell looks for the answer to this request; `nil` for one of ordinary HTTP.
         case deciding(OpeningRequest?)
-        /// The opening is accepted, and the eight bytes behind the request are awaited (W10-7).
+        /// The opening is accepted, and the eight bytes after the request are awaited (W10-7).
         indirect case awaitingKey(AwaitedKey)
         /// Frames are spoken, and the extended handshake in them.
         case extended(Extended)

@@ -229,7 +229,7 @@ final class AuthenticationGate: Sendable {
         observe(AuthenticationAttempt(scheme: known, outcome: outcome, client: client))
     }
 
-    /// Takes the text behind the scheme's name: a token68 (RFC 6750 section 2.1), or any text.
+    /// Takes the text after the scheme's name: a token68 (RFC 6750 section 2.1), or any text.
     private static func token(_ scanner: inout FieldScanner, isStrict: Bool) -> String? {
         guard scanner.peek == Bytes.space else { return nil }
         scanner.skipWhitespace()

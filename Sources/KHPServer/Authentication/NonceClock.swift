@@ -17,7 +17,7 @@ struct NonceClock: Sendable {
 
     private static let ofProcess = Mutex(NonceClock())
 
-    /// The time on the wall. Behind a clock that was put back, the time goes on from the latest one at half the speed, until
+    /// The time on the wall. After the clock was put back, the time goes on from the latest one at half the speed, until
     /// the wall has caught up: nonces last up to twice as long meanwhile.
     /// - Parameter uptime: microseconds of a clock that is never set.
     mutating func read(wall: UInt64, uptime: UInt64) -> UInt64 {

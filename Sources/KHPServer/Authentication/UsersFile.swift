@@ -63,7 +63,7 @@ public struct UsersFile: Sendable {
     }
 
     /// Takes the next line out, by bytes: a character of Swift's takes its time to find.
-    /// - Returns: the line without its end, and `nil` behind the last.
+    /// - Returns: the line without its end, and `nil` after the last.
     private static func nextLine(of rest: inout Substring?) -> Substring? {
         guard let text = rest else { return nil }
         let bytes = text.utf8

@@ -17,7 +17,7 @@ struct HTTPDeadlines {
         case writing
         /// For the application, by a client that has ended its side of the connection.
         case halfClosed
-        /// For a client to end its side behind the last response.
+        /// For a client to end its side after the last response.
         case lingering
     }
 

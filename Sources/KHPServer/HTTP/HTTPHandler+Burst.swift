@@ -1,5 +1,5 @@
-// Bursts of a connection of ordinary HTTP: the requests that have come together are answered together, with one flush behind
-// the last response. A task that is ready in a burst runs at its end; so does the one of a request that stood behind another.
+// Bursts of a connection of ordinary HTTP: the requests that have come together are answered together, with one flush after
+// the last response. A task that is ready in a burst runs at its end; so does the one of a request that came after another.
 
 import KHPWebSocket
 import NIOCore
@@ -20,7 +20,7 @@ extension HTTPHandler {
         var isResting = false
     }
 
-    /// Set where so many requests were served at once that other connections come first. The rest follows behind them.
+    /// Set where so many requests were served at once that other connections come first. The rest follows after them.
     var mustRest: Bool {
         if self.turn.isResting { return true }
         guard self.turn.exchanges >= 64, self.requests.unreadBytes > 0, let context else { return false }

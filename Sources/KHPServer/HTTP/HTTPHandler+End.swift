@@ -1,4 +1,4 @@
-// How a connection of ordinary HTTP waits, and how it ends: behind a response, behind idle time, in a drain, or at once.
+// How a connection of ordinary HTTP waits, and how it ends: after a response, after idle time, in a drain, or at once.
 
 import KHPProtocol
 import KHPWebSocket

@@ -75,7 +75,7 @@ extension HTTPHandler {
         }
     }
 
-    /// A piece leaves at once: what comes behind it may take its time.
+    /// A piece leaves at once: what comes after it may take its time.
     func write(_ piece: ByteBuffer, to exchange: ServedHTTP) -> Reply<Void> {
         self.attempt(exchange, leavesAtOnce: true) { () throws(OrdinaryResponse.Fault) in
             try self.writePiece(piece, exchange)
@@ -136,7 +136,7 @@ extension HTTPHandler {
 
     // MARK: Writing
 
-    /// Writes a part of a response, and waits for room behind it.
+    /// Writes a part of a response, and waits for room after it.
     private func attempt(
         _ exchange: ServedHTTP,
         leavesAtOnce: Bool = false,

@@ -271,7 +271,7 @@ final class HTTPHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.advance()
     }
 
-    /// Nothing stands behind this handler.
+    /// Not passed on: no handler after this one takes part.
     func channelReadComplete(context: ChannelHandlerContext) { self.endBurst() }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

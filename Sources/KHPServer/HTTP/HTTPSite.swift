@@ -13,7 +13,7 @@ struct HTTPSite {
     let server: ServerState
     let entry: ServerState.Entry
     let serve: Serve
-    /// The time for the one response of a connection that ends behind it, as that of `respondToHTTP` does; `nil` where
+    /// The time for the one response of a connection that ends after it, as that of `respondToHTTP` does; `nil` where
     /// connections are kept, and responses take as long as they take.
     let answerTime: TimeAmount?
     let channel: any Channel

@@ -156,7 +156,7 @@ public final class WebSocketGroup: Sendable {
     /// event loops; waits while one of them is behind, and for slow members where ``SlowMembers/wait(atMost:)`` says so.
     ///
     /// A member whose dialect has no binary messages gets none. One that streams a message of its own gets what is
-    /// published meanwhile behind it.
+    /// published meanwhile after it.
     /// - Parameters:
     ///   - message: the message.
     ///   - topic: the topic; without one it goes to all members.
@@ -210,7 +210,7 @@ public final class WebSocketGroup: Sendable {
         for shard in shards { shard.dropSlow(since: since) }
     }
 
-    /// Queues a member's change of itself behind what has been published.
+    /// Queues a member's change of itself after what has been published.
     fileprivate func put(_ change: GroupState.Item, for shard: GroupShard) {
         if self.state.withLock({ $0.put(change, for: shard) }) { shard.wake() }
     }

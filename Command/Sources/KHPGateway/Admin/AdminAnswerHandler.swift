@@ -56,7 +56,7 @@ final class AdminAnswerHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         self.isLost = true
-        // Before the answer it tells why there is none; behind one that is whole, a peer may end as it likes.
+        // Before the answer it tells why there is none; after one that is whole, a peer may end as it likes.
         if self.head == nil, !(error is HTTPParserError) { self.promise?.fail(error) }
         context.close(promise: nil)
     }

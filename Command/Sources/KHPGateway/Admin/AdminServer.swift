@@ -26,7 +26,7 @@ final class AdminServer: Sendable {
         var configuration = WebSocketServer.Configuration(address: .boundSocket(try socket.hold()))
         configuration.tls = tls
         configuration.limits.connections = 256
-        // It closes behind the gateway, which has had its time: a silent client of TLS is not waited for.
+        // It closes after the gateway, which has had its time: a silent client of TLS is not waited for.
         configuration.gracefulShutdownTimeout = .milliseconds(250)
         configuration.logger = Logger(label: "khp.gateway.admin") { _ in LibraryLog(log) }
         configuration.serveHTTP = serve

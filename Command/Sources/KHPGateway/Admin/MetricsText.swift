@@ -38,7 +38,7 @@ struct MetricsText {
         self.format = format
     }
 
-    /// All families; nothing may come behind them.
+    /// All families; nothing may come after them.
     var finished: String { self.format == .openMetrics ? self.text + "# EOF\n" : self.text }
 
     /// One family, with its samples.

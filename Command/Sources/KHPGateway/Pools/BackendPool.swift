@@ -11,17 +11,17 @@ typealias PoolReport = @Sendable (_ pool: String, _ backend: String, _ change: B
 ///
 /// Clients' own connections take a backend out for a while, as far as no client can bring their failure about (threat H13).
 /// HAProxy's `observe layer4` draws the same line, and Envoy's outlier detection where it parts errors of local origin from
-/// those of others: what comes behind is left to the check, which nobody has a say in.
+/// those of others: what comes after is left to the check, which nobody has a say in.
 ///
 /// | a client's connection                                                   | counts                                 |
 /// |-------------------------------------------------------------------------|----------------------------------------|
 /// | the name is not found, TCP or TLS fails                                 | against the backend                    |
 /// | it does not answer in what earlier tries have left of the time          | not at all below a fifth of it         |
-/// | TLS fails behind a PROXY header, which names the client                 | not at all                             |
+/// | TLS fails after a PROXY header, which names the client                  | not at all                             |
 /// | the backend ends it within a second, before anything has gone either way | against the backend                   |
-/// | the same behind a PROXY header, or a request for a WebSocket            | not at all                             |
+/// | the same after a PROXY header, or a request for a WebSocket             | not at all                             |
 /// | a request for a WebSocket is refused, or not answered                   | not at all                             |
-/// | it ends behind something of the client's, or by the client              | not at all                             |
+/// | it ends after something of the client's, or by the client               | not at all                             |
 /// | the backend says something, or keeps it for a second                    | for the backend: the count begins anew |
 ///
 /// The gateway's own want of descriptors or ports, which a flood of clients brings about, does not count either.

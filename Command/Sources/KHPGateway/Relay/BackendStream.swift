@@ -153,7 +153,7 @@ final class BackendStream: ChannelInboundHandler, BackendSide {
         context.channel.closeFuture.whenComplete { _ in look.cancel() }
     }
 
-    /// Calls `body` with `true` where the other system has acknowledged all bytes, and our end behind them.
+    /// Calls `body` with `true` where the other system has acknowledged all bytes, and our end after them.
     private func hasReceivedEnd(_ body: @escaping @Sendable (Bool) -> Void) {
         #if os(Linux)
             if let provider = self.context?.channel as? any SocketOptionProvider, self.isTCP {

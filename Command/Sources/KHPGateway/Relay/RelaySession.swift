@@ -14,7 +14,7 @@ import NIOCore
 /// | backend's reset     | all its bytes, then 1014                                                  |
 /// | takes nothing       | not read from above the buffer, until half of it has left; ended in time  |
 ///
-/// In memory are, at most: one buffer to each side, a read of 16 KiB and the head of a frame; behind the end of a backend
+/// In memory are, at most: one buffer to each side, a read of 16 KiB and the head of a frame; after the end of a backend
 /// that its client does not keep up with, what the system had taken from it.
 final class RelaySession: MessageHandler, BackendTaker {
     private let session: Session

@@ -50,7 +50,7 @@ package actor Gateway {
     private(set) var line = ListenerLine()
     /// The services by listeners and the paths of their endpoints, for whoever is told of a path.
     nonisolated let names = ServiceNames()
-    /// For sessions that open behind a reload.
+    /// For sessions that open after a reload.
     nonisolated let inForce = ServicesInForce()
     /// Sends clients away, for all services.
     nonisolated let drain: Drain

@@ -60,7 +60,7 @@ final class ListeningSocket: Sendable {
         }
     }
 
-    /// Binds it, behind a look-up of its name where it has one: that keeps no thread of Swift's waiting (threat H11).
+    /// Binds it, after a look-up of its name where it has one: that keeps no thread of Swift's waiting (threat H11).
     static func bound(
         to listen: ListenAddress,
         names: HostNames = .system,

@@ -23,7 +23,7 @@ final class LoopAnswers: Sendable {
 
     private func add(_ number: Int) { self.numbers.withLock { _ = $0.insert(number) } }
 
-    /// Has a loop answer as soon as it has run a task, and noticed behind it that a pipe has ended.
+    /// Has a loop answer as soon as it has run a task, and noticed after it that a pipe has ended.
     func ask(_ loop: any EventLoop, number: Int) {
         loop.execute {
             // Without a descriptor to spare it is known that tasks run, and no more.

@@ -15,7 +15,7 @@ import NIOCore
 package struct ReadinessNotice: Sendable {
     private let path: [UInt8]?
 
-    /// - Parameter socket: the value of NOTIFY_SOCKET: a path, or the name of an abstract socket behind `@`.
+    /// - Parameter socket: the value of NOTIFY_SOCKET: a path, or the name of an abstract socket after `@`.
     package init(socket: String?) {
         guard let socket, socket.hasPrefix("/") || socket.hasPrefix("@"), socket.utf8.count < 104 else {
             self.path = nil

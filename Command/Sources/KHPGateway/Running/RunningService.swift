@@ -11,7 +11,7 @@ struct ServiceSurroundings: Sendable {
     var sessions: SessionTable
     /// Sends new clients away while it is on.
     var drain = Drain()
-    /// Judges sessions that open behind a reload.
+    /// Judges sessions that open after a reload.
     var inForce: ServicesInForce?
     var pools: [String: BackendPool] = [:]
     /// The gateway's own name, and its public URLs.

@@ -1,4 +1,4 @@
-// The services in force, for sessions that open behind a reload which their own service did not live through: they were let in
+// The services in force, for sessions that open after a reload which their own service did not live through: they were let in
 // before it, and were not there yet when it judged and ended the others.
 
 import KHPProtocol
@@ -34,7 +34,7 @@ final class ServicesInForce: Sendable {
             state.kept = state.kept.union(kept).subtracting(services.keys)
             state.renew = renew
         }
-        // Behind the list: whoever sees a mark sees the list that has set it, or a later one.
+        // After the list: whoever sees a mark sees the list that has set it, or a later one.
         for service in services.values { service.noteInForce() }
     }
 

@@ -7,7 +7,7 @@ extension SocketAddress {
     /// The address of IPv4 that this one stands for; itself where it stands for none.
     var unmapped: SocketAddress {
         guard case .v6(let address) = self else { return self }
-        // Behind family, port and flow.
+        // After family, port and flow.
         let bytes = withUnsafeBytes(of: address.address) { Array($0[8..<24]) }
         guard bytes.prefix(10).allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF else { return self }
         let text = bytes.suffix(4).map { "\($0)" }.joined(separator: ".")

@@ -1,5 +1,5 @@
 // The checks that need more than one value: names that lead nowhere, bounds that contradict each other, doors that stand
-// open. They come behind the reading of all keys, so that one run tells everything.
+// open. They come after the reading of all keys, so that one run tells everything.
 
 import KHPServer
 

@@ -175,7 +175,7 @@ struct Reading {
         self.findings.append(Finding(severity, file: self.file, position: position, key: key, sentence: sentence))
     }
 
-    /// In the order of the file; those of other files behind.
+    /// In the order of the file; those of other files after.
     var sorted: [Finding] {
         let own = self.findings.filter { $0.file == self.file }.enumerated().sorted {
             ($0.element.position, $0.offset) < ($1.element.position, $1.offset)
