@@ -51,7 +51,7 @@ extension WebSocketClient {
         /// proxy the connection goes to. `certificateVerification` switches that off, in part or altogether.
         ///
         /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
-        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is
+        /// the default of a `TLSConfiguration`, and does not count. The application protocol (ALPN) is
         /// `http/1.1`, unless another one is switched on.
         public var tls = TLSConfiguration.makeClientConfiguration()
         /// A check of a server's certificate by the application, to pin its key for instance. Called on the event loop,

@@ -146,7 +146,8 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
     private static let window = 256 * 1024
 }
 
-/// Waits for the server's first settings, which say if it takes WebSockets; any say how many streams it takes.
+/// Waits for the server's first SETTINGS, which tell if it takes WebSockets (RFC 8441 section 3), and notes the most streams
+/// that it allows in any.
 private final class SettingsWatch: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
 

@@ -1,5 +1,5 @@
 // The life of a connection of HTTP/2, beside its streams: without any it is closed after a while (threat A18), and while the
-// server shuts down it says so and goes with the last of them.
+// server shuts down it sends GOAWAY, and is closed with the last of them.
 //
 //   open ── the server shuts down: GOAWAY; or the peer's GOAWAY ──▶ leaving ── no stream is left ──▶ closed
 //     └── no stream for too long: GOAWAY; an error of the connection; the end of the peer's bytes ──▶ closed
@@ -25,9 +25,9 @@ final class ConnectionLife: ChannelInboundHandler {
     private var streams = 0
     /// Streams of ours that are made, or were made and are not over.
     private var places = 0
-    /// The most that the peer takes.
+    /// The most streams at a time that the peer allows.
     var mostStreams = Int.max
-    /// The last stream that the peer takes, once its GOAWAY has said so.
+    /// The last stream that the peer takes, from its GOAWAY; `nil` before that.
     private var lastStream: HTTP2StreamID?
     private var isLeaving = false
     private var idle: Scheduled<Void>?

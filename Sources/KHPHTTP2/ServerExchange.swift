@@ -42,7 +42,7 @@ struct ServerExchange: StreamExchange {
 
     mutating func receive(_ head: HPACKHeaders, isLast: Bool) throws(StreamFault) -> ByteBuffer {
         guard case .head = self.request else {
-            // Trailers say nothing to us.
+            // Trailers are ignored (RFC 9110 section 6.5).
             return ByteBuffer()
         }
         let target = try StreamTarget(head)

@@ -1,5 +1,5 @@
-// A way by which connections come in: a listener of ours, or another server's that hands them over. Connections are
-// counted by it, and it says who their clients are.
+// The way by which connections come in: a listener of this library, or another server that hands them over. Connections are
+// counted by entrance, and the entrance decides how their clients are named.
 
 import KHPProtocol
 import NIOCore

@@ -10,11 +10,11 @@ extension WebSocketListener {
         /// Where to listen.
         public var address: WebSocketServer.BindAddress
         /// TLS; `nil` serves plain ws. Set `certificateVerification` and trust roots to ask clients for certificates:
-        /// ``HandshakeRequest/clientCertificate`` has them. Their chain is verified; whom one is for is the application's
-        /// to say, so full verification is verification without a host name here.
+        /// ``HandshakeRequest/clientCertificate`` has them. Their chain is verified; the application decides whom a
+        /// certificate names, so full verification is verification without a host name here.
         ///
         /// TLS 1.2 at least, unless `minimumTLSVersion` is 1.1 or `maximumTLSVersion` is below 1.2; a minimum of 1.0 is
-        /// what a `TLSConfiguration` begins with, so it says nothing. The application protocol (ALPN) is
+        /// the default of a `TLSConfiguration`, and does not count. The application protocol (ALPN) is
         /// `http/1.1`, unless another one is switched on.
         public var tls: TLSConfiguration?
         /// The certificates for clients that name one of these hosts (RFC 6066 section 3); all others get that of ``tls``.

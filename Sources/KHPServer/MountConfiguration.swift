@@ -6,8 +6,8 @@ package import KHPWebSocket
 public import Logging
 
 extension WebSocketMount {
-    /// How endpoints behave, and what their clients can cost; endpoints may differ where they say so. Each member is as
-    /// the one of ``WebSocketServer/Configuration`` that has its name.
+    /// The settings of a mount's endpoints, and the limits of their clients. The options of an endpoint may replace some of
+    /// them. Each member is as the one of ``WebSocketServer/Configuration`` that has its name.
     public struct Configuration: Sendable {
         /// Bounds on the time that handshakes and connections take.
         public var timeouts = WebSocketServer.Timeouts()

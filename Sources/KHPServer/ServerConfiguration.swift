@@ -28,7 +28,7 @@ extension WebSocketServer {
         }
     }
 
-    /// How a server behaves; endpoints may differ where they say so.
+    /// The settings of a server. The options of an endpoint may replace some of them.
     public struct Configuration: Sendable {
         /// Where to listen.
         public var address: BindAddress {

@@ -285,7 +285,7 @@ final class ServerSession: ConnectionDelegate {
         for next: @escaping @Sendable () async throws -> HandshakeResponse,
         on handler: ConnectionHandler
     ) {
-        // The 202 may have been the last that could be said.
+        // The connection may have ended with the 202.
         guard self.decisions.awaitsReply else { return }
         let server = self.server
         let entry = self.entry

@@ -467,8 +467,8 @@ final class ServerState: Sendable {
         for task in tasks { task.cancel() }
     }
 
-    /// Ends a connection that carries streams below TLS: that would say goodbye first, and wait for a client that has fallen
-    /// silent.
+    /// Ends a connection that carries streams, below TLS: TLS would first exchange close notifications, and wait for a client
+    /// that has fallen silent.
     private static func cut(_ channel: any Channel) {
         channel.eventLoop.execute {
             if let tls = channel.pipeline.belowTLS { tls.close(promise: nil) } else { channel.close(promise: nil) }

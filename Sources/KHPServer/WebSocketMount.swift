@@ -64,8 +64,8 @@ public final class WebSocketMount: Service, Sendable {
         await self.state.drain(over: duration, on: MultiThreadedEventLoopGroup.singleton.any())
     }
 
-    /// Ends all connections that are there, at once: without a close frame, without TLS's goodbye, and with the tasks of their
-    /// handlers cancelled. For those who have had their time already; ``drain()`` gives them some. Waits for nothing.
+    /// Ends all connections at once: without a close frame, without TLS's close notification, and with the tasks of their
+    /// handlers cancelled. For connections that have had their time already; ``drain()`` gives them some. Waits for nothing.
     public func cut() { self.state.force() }
 
     // MARK: Endpoints
@@ -151,7 +151,7 @@ public final class WebSocketMount: Service, Sendable {
         http: @escaping @Sendable (any Channel) -> EventLoopFuture<HTTP>
     ) -> EventLoopFuture<Accepted<HTTP>> {
         let decision = channel.eventLoop.makePromise(of: Accepted<HTTP>.self)
-        // The first to be said counts.
+        // The first result counts.
         channel.closeFuture.whenComplete { _ in decision.succeed(.ended) }
         self.onLoop(of: channel) {
             let security = Self.security(of: channel, isSecure)

@@ -15,15 +15,15 @@ extension ConnectionHandler {
     ///     burst    a drive          runs                    waits for the burst's end   the connection ends
     ///     driving  noted as more    noted as more           as in idle or burst         noted: the drive ends it
     ///
-    /// A drive also runs outside of a burst, for a deadline or what the application says. It never runs within another: the
+    /// A drive also runs outside of a burst, for a deadline or a call of the application. It never runs within another: the
     /// one that runs goes on instead.
     struct Turn {
-        /// True between the first read of a burst and its end: what is said meanwhile leaves with its end.
+        /// True between the first read of a burst and its end: bytes that are written meanwhile leave at its end.
         private(set) var isBursting = false
         private(set) var isDriving = false
         /// True while the connection is at work, and may call an extension.
         var isConnectionInUse = false
-        /// True when something other than a message was said, or done to the connection, since the drive began.
+        /// True when, since the drive began, the connection was changed in any other way than by sending a message.
         private(set) var hasMoreToDo = false
         /// True when the transport has gone while a drive ran, which then ends the connection.
         private(set) var isAbandoned = false

@@ -158,7 +158,7 @@ extension ConnectionHandler {
         if !self.connection.output.isEmpty { self.flushSoon() }
     }
 
-    /// After something was said outside a read burst: one flush for all that is said in this turn of the loop.
+    /// Schedules one flush for all bytes that are written in this turn of the loop outside of a read burst.
     package func flushSoon() {
         self.turn.askForMore()
         self.scheduleFlush()

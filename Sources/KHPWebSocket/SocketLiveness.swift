@@ -1,5 +1,5 @@
-// TCP's own way to notice a peer that has vanished: where nothing is read, because the application is behind, and
-// nothing is said, no ping of ours can.
+// TCP's own way to notice a peer that has vanished: where nothing is read, because the application does not keep up, and
+// nothing is written, pings cannot.
 
 import KHPProtocol
 package import NIOCore

@@ -18,7 +18,7 @@ extension TLSConfiguration {
     /// This configuration with the library's decisions where the caller has left a default.
     ///
     /// TLS 1.2 at least (RFC 8996, RFC 9325 section 3.1.1), unless the configuration says less: a minimum of 1.1, or a
-    /// maximum below 1.2. A minimum of 1.0 is swift-nio-ssl's own, so it says nothing.
+    /// maximum below 1.2. A minimum of 1.0 is swift-nio-ssl's default, and so no choice of the caller's.
     package var decided: TLSConfiguration {
         var tls = self
         let saysLess = tls.maximumTLSVersion == .tlsv1 || tls.maximumTLSVersion == .tlsv11

@@ -53,8 +53,8 @@ package enum TransportEnd {
         return (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    /// Ends it now. Where bytes are left that the peer has not taken, or more was to come, it is reset: an end in good
-    /// order would say that nothing is missing.
+    /// Ends the transport now. Where bytes are left that the peer has not taken, or more were to come, it is reset: after an
+    /// end in good order the peer would take the stream for complete.
     package static func cut(_ transport: Transport, _ context: ChannelHandlerContext, isShort: Bool = false) {
         if transport == .stream {
             context.triggerUserOutboundEvent(StreamReset(), promise: nil)

@@ -452,7 +452,7 @@ public final class WebSocket: Sendable {
     /// arrived.
     public var hasLostMessages: Bool { self.inbox.hasLost }
 
-    /// True once it has ended, and ``messages``, ``chunks`` or ``closed()`` said so.
+    /// True once the socket has ended, and ``messages``, ``chunks`` or ``closed()`` has reported that.
     package var endWasSeen: Bool { self.inbox.endWasSeen }
 
     /// Drops the connection at once, without a closing handshake.
@@ -483,7 +483,7 @@ public final class WebSocket: Sendable {
 }
 
 extension CloseInfo {
-    /// The end of a socket whose event loop was shut down before the socket said how it ended.
+    /// The end of a socket whose event loop was shut down before the socket reported its end.
     static var ofLoop: CloseInfo {
         let error = WebSocketError(.closed, "The event loop was shut down.", closeCode: .abnormal, phase: .closing)
         return CloseInfo(code: .abnormal, reason: "", clean: false, initiator: .local, error: error)

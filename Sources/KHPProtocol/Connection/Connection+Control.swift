@@ -62,7 +62,7 @@ extension Connection {
 
     // MARK: Pongs
 
-    /// Answers the latest ping, once all that was said before has left.
+    /// Answers the latest ping, once all bytes before the answer have left.
     mutating func answerPendingPing(now: NIODeadline) {
         guard self.socket.mayAnswerPings, self.link.closing.canSend else { return }
         if let payload = self.socket.takePong() {

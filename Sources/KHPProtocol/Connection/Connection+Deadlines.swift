@@ -164,13 +164,13 @@ extension Connection {
         return max(.nanoseconds(min(waits.stalledWrite.nanoseconds / 8, waits.close.nanoseconds / 4)), .milliseconds(1))
     }
 
-    /// Nothing is read from the peer, since the application does not keep up: its silence is our doing. To be said before
-    /// `timeReached`, whenever it is so then.
+    /// Notes that nothing is read from the peer, since the application does not keep up: silence of the peer then does not
+    /// count. Call it before `timeReached` whenever reading is paused.
     package mutating func readingIsPaused(now: NIODeadline) {
         self.socket.readingIsPaused(now)
     }
 
-    /// The peer is read from again, as it was not since `pausedSince`. To be said before what the pause held back is taken.
+    /// Notes that the peer is read from again after a pause. Call it before the messages that the pause held back are taken.
     package mutating func readingResumes(now: NIODeadline, pausedSince: NIODeadline) {
         self.socket.readingResumes(now, pausedSince: pausedSince)
     }

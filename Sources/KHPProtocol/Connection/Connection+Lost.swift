@@ -1,5 +1,5 @@
-// A transport that fails says how, and the stage in which it fails says what that means: before the first byte of an
-// answer nothing answered; later a handshake was broken off, whichever way the stream ended (KHP-E12, D16).
+// The meaning of a failed transport by the stage in which it fails: before the first byte of an answer the server has not
+// answered; later a handshake was broken off, whichever way the stream ended (KHP-E12, D16).
 
 import NIOCore
 

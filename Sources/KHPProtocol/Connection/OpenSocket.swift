@@ -72,7 +72,7 @@ package struct OpenSocket {
     package private(set) var hasStalled = false
     /// True while the network has not taken all that was written before.
     private var isBacklogged = false
-    /// The answer to the peer's latest ping, which waits until all that was said before has left.
+    /// The answer to the peer's latest ping, which waits until all bytes before it have left.
     private var pendingPong: ByteBuffer?
     /// True when a ping was answered since the shell looked last.
     package private(set) var hasAnsweredPing = false
@@ -221,7 +221,7 @@ package struct OpenSocket {
     /// must not fill our memory (threat B9).
     mutating func pinged(_ payload: ByteBuffer) { self.pendingPong = payload }
 
-    /// `true` once all that was said before has left.
+    /// `true` once all bytes before the answer have left.
     var mayAnswerPings: Bool {
         self.congestedSince == nil && !self.isBacklogged
     }

@@ -41,7 +41,8 @@ package enum PasswordHash {
             && hash.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
     }
 
-    /// About how many microseconds it takes to verify a hash, to tell the dearer of two. What does not say is cheap.
+    /// The approximate time to verify a hash, in microseconds, to find the dearer of two. A hash that does not state its cost
+    /// counts as cheap.
     package static func cost(of hash: String) -> Double {
         let parts = hash.split(separator: "$", omittingEmptySubsequences: true)
         guard let kind = parts.first, parts.count > 1 else { return 0 }

@@ -6,7 +6,7 @@ final class SharedFlushes {
 
     func add(_ handler: ConnectionHandler) { self.handlers.append(handler) }
 
-    /// Flushes each connection once: all that was said to it leaves together.
+    /// Flushes each connection once: all of its messages leave together.
     func perform() {
         // A flush that fails ends its connection, and may come back here by what the application does about that.
         var handlers: [ConnectionHandler] = []
