@@ -121,12 +121,12 @@ extension Connection {
         of server: ServerHandshake,
         now: NIODeadline
     ) {
-        let values = accepted.plan.values
+        let plan = accepted.plan
         let acceptValue = request.acceptValue
-        let subprotocol = accepted.plan.openingSubprotocol(of: request, chosen: response?.subprotocol)
+        let subprotocol = plan.openingSubprotocol(of: request, chosen: response?.subprotocol)
         // The extended handshake negotiates the extensions that may be negotiated there.
         let supported =
-            values.extended ? accepted.extensions.filter { $0.layers == [.opening] } : accepted.extensions
+            plan.values.extended ? accepted.extensions.filter { $0.layers == [.opening] } : accepted.extensions
         let extensions: [NegotiatedExtension]
         do throws(OfferedExtensions.Refused) {
             extensions = try OfferedExtensions.choose(
@@ -147,7 +147,7 @@ extension Connection {
             fields: response?.headers
         )
         self.writeAcceptance(acceptance)
-        if values.extended {
+        if plan.values.extended {
             self.installForHandshake(extensions, from: supported, now: now)
             self.startExtended(
                 request,
@@ -172,7 +172,7 @@ extension Connection {
                 ),
                 negotiated: extensions,
                 extensions: accepted.extensions,
-                sessionLifetime: values.sessionLifetime,
+                sessionLifetime: plan.values.sessionLifetime,
                 now: now
             )
         }
