@@ -101,7 +101,7 @@ extension WebSocketClient.HTTP2: ClientStreamProtocol {
         }
         do {
             let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandler(GoAwayHandler())
+            try pipeline.addHandler(GoAwayHandler(isClient: true))
             try pipeline.addHandler(frames)
             try pipeline.addHandler(life)
             try pipeline.addHandler(watch)

@@ -5,6 +5,8 @@ import NIOCore
 
 /// Finds GOAWAY frames in a stream of frames (RFC 9113 sections 4.1 and 6.8).
 struct GoAwayFinder {
+    /// The length of a client's connection preface (RFC 9113 section 3.4).
+    private static let prefaceBytes = 24
     private static let headerBytes = 9
     private static let goAway: UInt8 = 0x07
     /// The last stream, and the error.
@@ -12,7 +14,12 @@ struct GoAwayFinder {
 
     private var header = ByteBuffer()
     private var isGoAway = false
-    private var left = 0
+    private var left: Int
+
+    /// - Parameter behindPreface: `true` for the bytes of a client, which begin with the connection preface.
+    init(behindPreface: Bool) {
+        self.left = behindPreface ? Self.prefaceBytes : 0
+    }
 
     /// - Returns: the error that a GOAWAY in these bytes names; `nil` where there is none, or it names no error.
     mutating func look(at bytes: ByteBuffer) -> UInt32? {
@@ -54,7 +61,11 @@ final class GoAwayHandler: ChannelOutboundHandler {
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
-    private var finder = GoAwayFinder()
+    private var finder: GoAwayFinder
+
+    init(isClient: Bool) {
+        self.finder = GoAwayFinder(behindPreface: isClient)
+    }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         var hasFailed = false

@@ -76,7 +76,7 @@ extension WebSocketServer.HTTP2: StreamProtocol {
             }
         }
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(GoAwayHandler())
+        try pipeline.addHandler(GoAwayHandler(isClient: false))
         try pipeline.addHandler(frames)
         try pipeline.addHandler(life)
     }

@@ -130,6 +130,23 @@ private let (streams, connect): (UInt16, UInt16) = (3, 8)
         #expect(!opening.channel.isActive)
     }
 
+    @Test(
+        "a server that breaks the connection's rules loses it (RFC 9113 section 5.4.1, threat A19)",
+        arguments: [
+            // PING on a stream, and a window beyond all bounds.
+            [0, 0, 8, 6, 0, 0, 0, 0, 1] + [UInt8](repeating: 0, count: 8),
+            [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0xFF, 0xFF, 0xFF, 0xFF],
+        ] as [[UInt8]]
+    )
+    func broken(frame: [UInt8]) throws {
+        let opening = try Opening()
+        try opening.receive([(connect, 1)])
+        #expect(opening.channel.isActive)
+        _ = try? opening.channel.writeInbound(ByteBuffer(bytes: frame))
+        opening.loop.run()
+        #expect(!opening.channel.isActive)
+    }
+
     @Test("a connection that ends or fails before the settings is an error")
     func ends() throws {
         struct Broken: Error {}

@@ -295,12 +295,13 @@ struct ExchangeTests {
         let failed = frame(7, [0, 0, 0, 0, 0, 0, 0, 11, 1, 2, 3])
         let shortest = frame(7, [0, 0, 0, 0, 0, 0, 0, 1])
         let data = frame(0, Array(repeating: 7, count: 40))
-        for size in [1, 3, 10, 1000] {
+        let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+        for (size, isClient) in [1, 3, 10, 1000].flatMap({ [($0, false), ($0, true)] }) {
             for (frames, error) in [
                 (data + orderly + data, nil), (data + failed + data, 11), (shortest + data, 1), (failed + shortest, 1),
             ] as [([UInt8], UInt32?)] {
-                var finder = GoAwayFinder()
-                var rest = ByteBuffer(bytes: frames)
+                var finder = GoAwayFinder(behindPreface: isClient)
+                var rest = ByteBuffer(bytes: (isClient ? preface : []) + frames)
                 var found: UInt32?
                 while let part = rest.readSlice(length: min(size, rest.readableBytes)), part.readableBytes > 0 {
                     if let code = finder.look(at: part) { found = code }

@@ -66,7 +66,7 @@ struct StreamGrowthTests {
             let all = (0..<max(1, bytes / frame.count)).flatMap { _ in frame }
             let pieces = reads == "whole" ? [ByteBuffer(bytes: all)] : all.map { ByteBuffer(bytes: [$0]) }
             return {
-                var finder = GoAwayFinder()
+                var finder = GoAwayFinder(behindPreface: false)
                 for piece in pieces { #expect(finder.look(at: piece) == nil) }
             }
         }
