@@ -3,9 +3,11 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPGateway
 import KHPHTTP2
 import KHPServer
 import NIOCore
+import NIOPosix
 import NIOSSL
 import Synchronization
 import Testing
@@ -316,6 +318,21 @@ struct TunnelTests {
 
 /// The parts of a tunnel that need no process.
 struct TunnelPartTests {
+    @Test("a listener that is closed once more leaves the file of the next one at its path")
+    func successor() async throws {
+        let path = "/tmp/khp-tunnel-\(UUID().uuidString.prefix(8))"
+        let relay = StreamRelay(named: "a stream")
+        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        let first = try await ByteListener.bind(to: .unix(path: path), for: relay, on: eventLoop)
+        first.close()
+        #expect(!FileManager.default.fileExists(atPath: path))
+        let second = try await ByteListener.bind(to: .unix(path: path), for: relay, on: eventLoop)
+        first.close()
+        #expect(FileManager.default.fileExists(atPath: path))
+        second.close()
+        #expect(!FileManager.default.fileExists(atPath: path))
+    }
+
     @Test("addresses as they are typed")
     func addresses() throws {
         let rows: [(String, TunnelAddress?)] = [

@@ -4,6 +4,7 @@
 import KHPGateway
 import NIOCore
 import NIOPosix
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -23,6 +24,7 @@ final class ByteListener: Sendable {
     let address: TunnelAddress
 
     private let channel: any Channel
+    private let isClosed = Atomic(false)
 
     private init(
         _ channel: any Channel,
@@ -77,10 +79,13 @@ final class ByteListener: Sendable {
         }
     }
 
-    /// Accepts no more, and takes the file of a Unix socket away.
+    /// Accepts no more, and removes the file of a Unix socket. Does nothing the second time: by then another process may
+    /// listen at the path.
     func close() {
-        self.channel.close(promise: nil)
+        guard !self.isClosed.exchange(true, ordering: .relaxed) else { return }
+        // While nobody else takes the file for a leftover.
         if case .unix(let path) = self.address { unlink(path) }
+        self.channel.close(promise: nil)
     }
 
     private static func name(_ address: SocketAddress) -> String? {
