@@ -133,6 +133,26 @@ struct ConnectSessionTests {
         #expect(self.recording.texts == ["closed 1006", "message back", "closed 4001"])
     }
 
+    @Test("--reconnect: messages that a closing socket did not take are sent on the next connection, in order")
+    func putBack() async throws {
+        let sockets = try [ScriptedSocket(), ScriptedSocket(), ScriptedSocket()]
+        sockets[0].end(self.closed(1012))
+        sockets[1].refuse(WebSocketError(.closed, "The peer is closing."))
+        sockets[1].end(self.closed(1012))
+        let session = self.session(
+            ScriptedSockets(sockets: sockets),
+            sending: ["a", "b"],
+            listens: true,
+            reconnects: true,
+            in: .alone(console: self.recording.console)
+        )
+        let running = Task { try await session.run() }
+        await sockets[2].sends.wait(for: 2)
+        sockets[2].end(self.closed(1000))
+        try await running.value
+        #expect(sockets.map(\.sent) == [[], [], [.text("a"), .text("b")]])
+    }
+
     @Test(
         "--reconnect: nothing follows the last message that --count wants, however its connection closes",
         arguments: [(1001, nil), (1012, Ending.closedOtherwise)] as [(UInt16, Ending?)]

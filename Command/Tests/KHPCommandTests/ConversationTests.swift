@@ -42,6 +42,18 @@ struct ConversationTests {
         return .lines(queue, isInteractive: isInteractive)
     }
 
+    @Test("a line that the socket does not take is the next one of the queue again", arguments: [false, true])
+    func putBack(isInteractive: Bool) async throws {
+        let queue = InputQueue()
+        for line in ["a", "b"] { queue.put(.success(line)) }
+        queue.end()
+        self.socket.end(CloseInfo(code: .serviceRestart, reason: "", clean: true, initiator: .peer))
+        _ = try await self.conversation(.lines(queue, isInteractive: isInteractive)).run()
+        #expect(try await queue.next() == "a")
+        #expect(try await queue.next() == "b")
+        #expect(try await queue.next() == nil)
+    }
+
     @Test("after the last message it closes once nothing has come for a while")
     func quiet() async throws {
         let conversation = self.conversation(self.list("a", "b"))

@@ -153,19 +153,29 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
         switch self.source {
         case .list(let pending):
             while let message = pending.next() {
-                try await self.socket.send(message)
+                try await self.send(message) { pending.putBack(message) }
             }
             try await self.finish(afterQuiet: true)
         case .lines(let queue, isInteractive: false):
             while let line = try await queue.next() {
-                try await self.socket.send(.text(line))
+                try await self.send(.text(line)) { queue.putBack(line) }
             }
             try await self.finish(afterQuiet: true)
         case .lines(let queue, isInteractive: true):
             while let line = try await queue.next() {
-                guard try await self.perform(InteractiveCommand(line)) else { return }
+                guard try await self.perform(InteractiveCommand(line), { queue.putBack(line) }) else { return }
             }
             try await self.finish(afterQuiet: false)
+        }
+    }
+
+    /// Sends a message. One that the socket does not take any more is the first of the next connection.
+    private func send(_ message: WebSocketMessage, orKeep putBack: () -> Void) async throws {
+        do {
+            try await self.socket.send(message)
+        } catch {
+            if !Self.isMistake(error) { putBack() }
+            throw error
         }
     }
 
@@ -186,13 +196,14 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
         try await self.socket.close()
     }
 
+    /// - Parameter putBack: keeps the line for the next connection.
     /// - Returns: `true` to go on.
-    private func perform(_ command: InteractiveCommand) async throws -> Bool {
+    private func perform(_ command: InteractiveCommand, _ putBack: () -> Void) async throws -> Bool {
         switch command {
         case .send(let text):
-            try await self.socket.send(.text(text))
+            try await self.send(.text(text), orKeep: putBack)
         case .sendUnknown(let text):
-            try await self.socket.send(.text(text))
+            try await self.send(.text(text), orKeep: putBack)
             if self.prompt.takeHint() { self.console.report(.note(InteractiveCommand.unknownHint)) }
         case .ping where !self.socket.negotiated.dialect.hasPings:
             self.console.report(.note("\(self.socket.negotiated.dialect) has no pings"))

@@ -48,5 +48,10 @@ enum OutgoingSource: Sendable {
         func next() -> WebSocketMessage? {
             self.messages.withLock { $0.popLast() }
         }
+
+        /// Makes a message that was not sent the next one again.
+        func putBack(_ message: WebSocketMessage) {
+            self.messages.withLock { $0.append(message) }
+        }
     }
 }

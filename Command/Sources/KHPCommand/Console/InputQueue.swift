@@ -10,6 +10,8 @@ final class InputQueue: Sendable {
     static let capacity = 64
 
     private struct State {
+        /// The line that was taken last and could not be sent. It has given its room back already.
+        var returned: String?
         var items: [Result<String, CommandFailure>] = []
         var hasEnded = false
         var waiter: CheckedContinuation<Void, Never>?
@@ -34,16 +36,23 @@ final class InputQueue: Sendable {
         self.wake { $0.hasEnded = true }
     }
 
+    /// Makes a line that was not sent the next one again.
+    func putBack(_ line: String) {
+        self.wake { $0.returned = line }
+    }
+
     /// The next line; `nil` at the end. One caller at a time.
     func next() async throws -> String? {
         while true {
             try Task.checkCancellation()
-            enum Step { case item(Result<String, CommandFailure>), end, wait }
+            enum Step { case returned(String), item(Result<String, CommandFailure>), end, wait }
             let step: Step = self.state.withLock { state in
+                if let line = state.returned.take() { return .returned(line) }
                 if !state.items.isEmpty { return .item(state.items.removeFirst()) }
                 return state.hasEnded ? .end : .wait
             }
             switch step {
+            case .returned(let line): return line
             case .item(let item):
                 self.room.signal()
                 return try item.get()
@@ -57,7 +66,7 @@ final class InputQueue: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let ready = self.state.withLock { state in
-                    if !state.items.isEmpty || state.hasEnded || Task.isCancelled { return true }
+                    if state.returned != nil || !state.items.isEmpty || state.hasEnded || Task.isCancelled { return true }
                     state.waiter = continuation
                     return false
                 }
