@@ -1,6 +1,7 @@
 """The command at a terminal: colours, slash words, pings, lines that are typed while the peer closes."""
 
 import re
+import signal
 
 from support.check import check, equal, holds
 from support.registry import behaviour
@@ -139,6 +140,23 @@ async def _(bench, code, status):
     await terminal.see("lost" if code is None else f"closed with {code} \\(later\\)")
     equal(await terminal.ended(), status, "exit status")
     check(terminal.echoes, "what is typed is not shown any more")
+
+
+@behaviour("at a terminal: a stop gives it back, and what is typed afterwards is seen as before", rows=[
+    ("at the prompt", [], r"> "),
+    ("at the prompt for a password", ["--user", "joe"], r"(?i)password[^\n]*: "),
+])  # fmt: skip
+async def _(bench, options, prompt):
+    server = await bench.serve("--auth", "/echo=basic", "--users", await bench.users()) if options else await bench.serve()
+    terminal = await bench.terminal("connect", *options, server.url())
+    await terminal.see(prompt)
+    check(not terminal.echoes, "what is typed is shown")
+    terminal.process.send_signal(signal.SIGTSTP)
+    await terminal.stopped()
+    check(terminal.echoes, "the shell would be blind")
+    terminal.process.send_signal(signal.SIGCONT)
+    await terminal.see(prompt)
+    check(not terminal.echoes, "what is typed is shown afterwards")
 
 
 @behaviour("at a terminal: the end of input with --listen stays, and an interrupt closes")

@@ -85,6 +85,22 @@ class Terminal:
         """True while keys are echoed."""
         return bool(termios.tcgetattr(self.descriptor)[3] & termios.ECHO)
 
+    async def stopped(self, within: float = 10.0) -> None:
+        """Waits until the process is stopped. Nothing tells it but the table of processes."""
+
+        async def look():
+            while self._state() != "T":
+                await asyncio.sleep(0.01)
+
+        try:
+            await asyncio.wait_for(look(), stretched(within))
+        except asyncio.TimeoutError:
+            raise Failed(f"khp {' '.join(self.arguments)} did not stop within {within} s") from None
+
+    def _state(self) -> str:
+        with open(f"/proc/{self.process.pid}/stat") as status:
+            return status.read().rpartition(") ")[2][0]
+
     def type(self, text: str) -> None:
         os.write(self.descriptor, text.encode())
 

@@ -223,6 +223,16 @@ final class Console: Sendable {
         }
     }
 
+    /// Draws the prompt once more, where the screen may hold something else.
+    func redrawPrompt() {
+        self.queue.async {
+            self.state.withLock { state in
+                guard let prompt = state.prompt else { return }
+                _ = self.writeAll(Array(("\r\u{1B}[K" + prompt).utf8), to: self.screen)
+            }
+        }
+    }
+
     /// A line that was typed stays on the screen as one of its own.
     func keepTyped(_ text: String) {
         self.setPrompt(nil)

@@ -47,7 +47,7 @@ final class Person: Sendable {
                 Self.say(question, descriptor)
                 return Self.readLine(descriptor)
             }
-            return self.terminal.withoutEcho(descriptor) {
+            return self.terminal.withoutEcho(descriptor, redraw: { Self.say(question, descriptor) }) {
                 // Only now: what is typed at once would be shown, and thrown away with the change of mode.
                 Self.say(question, descriptor)
                 defer { Self.say("\n", descriptor) }

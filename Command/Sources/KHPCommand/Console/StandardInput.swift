@@ -24,7 +24,7 @@ enum StandardInput {
 
     /// Lines that a person edits at the terminal; the prompt is drawn through the console.
     static func editLines(into queue: InputQueue, prompt: String, console: Console, terminal: TerminalMode) {
-        guard terminal.enterKeyByKey(0) else { return self.readLines(into: queue) }
+        guard terminal.enterKeyByKey(0, redraw: { console.redrawPrompt() }) else { return self.readLines(into: queue) }
         Thread.detachNewThread {
             var editor = LineEditor()
             console.setPrompt(editor.rendered(prompt: prompt, columns: console.columns))

@@ -1,18 +1,29 @@
+import Dispatch
 import Foundation
 import Synchronization
 
-/// Changes of the terminal's mode, and the promise to undo them however the process ends.
+/// Changes of the terminal's mode, and the promise to undo them however the process ends, and while it is stopped (Ctrl-Z).
 final class TerminalMode: Sendable {
     private struct Saved {
         var descriptor: Int32
         var mode: termios
         /// True where keys that are not read yet are thrown away: half a password, which a shell would show.
         var discards: Bool
+        /// The mode that is in force until ``restore()``.
+        var changed: termios
+        /// Draws the prompt once more, behind a stop.
+        var redraw: @Sendable () -> Void
+    }
+
+    /// Kept alive, and nothing else is done with them: Dispatch's sources are safe to share, without saying so.
+    private struct Sources: @unchecked Sendable {
+        var all: [any DispatchSourceSignal] = []
     }
 
     /// Standard input.
     private let input: Int32
     private let saved = Mutex<Saved?>(nil)
+    private let sources = Mutex(Sources())
 
     init(input: Int32 = STDIN_FILENO) {
         self.input = input
@@ -23,9 +34,10 @@ final class TerminalMode: Sendable {
 
     /// Turns off echo and line assembly, so that the line editor sees each key; Ctrl-C still interrupts. Returns false
     /// when the descriptor is no terminal.
-    func enterKeyByKey(_ descriptor: Int32) -> Bool {
+    /// - Parameter redraw: draws the prompt once more when the process goes on after a stop. On any thread.
+    func enterKeyByKey(_ descriptor: Int32, redraw: @escaping @Sendable () -> Void = {}) -> Bool {
         // Keys that were typed ahead count.
-        self.change(descriptor, discards: false) { mode in
+        self.change(descriptor, discards: false, redraw) { mode in
             mode.c_lflag &= ~tcflag_t(ECHO | ICANON | IEXTEN)
             mode.c_iflag &= ~tcflag_t(IXON)
             withUnsafeMutableBytes(of: &mode.c_cc) { characters in
@@ -36,8 +48,9 @@ final class TerminalMode: Sendable {
     }
 
     /// Runs the body while what is typed is not shown.
-    func withoutEcho<R>(_ descriptor: Int32, _ body: () -> R) -> R {
-        let changed = self.change(descriptor, discards: true) { mode in
+    /// - Parameter redraw: as for ``enterKeyByKey(_:redraw:)``.
+    func withoutEcho<R>(_ descriptor: Int32, redraw: @escaping @Sendable () -> Void = {}, _ body: () -> R) -> R {
+        let changed = self.change(descriptor, discards: true, redraw) { mode in
             mode.c_lflag &= ~tcflag_t(ECHO)
         }
         defer { if changed { self.restore() } }
@@ -53,15 +66,65 @@ final class TerminalMode: Sendable {
         }
     }
 
-    private func change(_ descriptor: Int32, discards: Bool, _ edit: (inout termios) -> Void) -> Bool {
-        self.saved.withLock { saved in
+    private func change(
+        _ descriptor: Int32,
+        discards: Bool,
+        _ redraw: @escaping @Sendable () -> Void,
+        _ edit: (inout termios) -> Void
+    ) -> Bool {
+        guard isatty(descriptor) == 1 else { return false }
+        self.followStops()
+        return self.saved.withLock { saved in
             var mode = termios()
-            guard isatty(descriptor) == 1, tcgetattr(descriptor, &mode) == 0 else { return false }
-            if saved == nil { saved = Saved(descriptor: descriptor, mode: mode, discards: discards) }
-            saved?.discards = discards
+            guard tcgetattr(descriptor, &mode) == 0 else { return false }
+            let original = saved?.mode ?? mode
             edit(&mode)
+            saved = Saved(descriptor: descriptor, mode: original, discards: discards, changed: mode, redraw: redraw)
             return tcsetattr(descriptor, discards ? TCSAFLUSH : TCSADRAIN, &mode) == 0
         }
+    }
+
+    // MARK: Job control
+
+    /// Listens for SIGTSTP and SIGCONT from the first change of mode on.
+    private func followStops() {
+        self.sources.withLock { sources in
+            guard sources.all.isEmpty else { return }
+            let registered = DispatchGroup()
+            sources.all = [(SIGTSTP, self.stop), (SIGCONT, self.goOn)].map { number, handler in
+                let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+                source.setEventHandler { handler() }
+                registered.enter()
+                source.setRegistrationHandler { registered.leave() }
+                source.resume()
+                return source
+            }
+            _ = registered.wait(timeout: .now() + 1)
+            #if canImport(Darwin)
+                // Elsewhere the sources put handlers of their own in place, which this would take away.
+                signal(SIGTSTP, SIG_IGN)
+            #endif
+        }
+    }
+
+    /// Stops the process as Ctrl-Z asks, with the terminal as the shell left it.
+    @Sendable
+    private func stop() {
+        self.saved.withLock { saved in
+            if var undo = saved { tcsetattr(undo.descriptor, TCSADRAIN, &undo.mode) }
+        }
+        // SIGTSTP has been taken, and this one cannot be.
+        kill(getpid(), SIGSTOP)
+    }
+
+    /// Takes the terminal again, unless the process goes on in the background: there a change of mode would stop it.
+    @Sendable
+    private func goOn() {
+        let redraw = self.saved.withLock { saved -> (@Sendable () -> Void)? in
+            guard var again = saved, tcgetpgrp(again.descriptor) == getpgrp() else { return nil }
+            return tcsetattr(again.descriptor, TCSADRAIN, &again.changed) == 0 ? again.redraw : nil
+        }
+        redraw?()
     }
 
     /// The terminal's width in columns; 80 where it does not say.
