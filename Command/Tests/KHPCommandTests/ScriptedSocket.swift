@@ -127,6 +127,7 @@ final class ScriptedSocket: ConversationSocket {
     private struct State {
         var sent: [WebSocketMessage] = []
         var pings = 0
+        var holdsPongs = false
         var end: CloseInfo?
         var refusal: WebSocketError?
         var onClose: (@Sendable () async -> Void)?
@@ -156,6 +157,9 @@ final class ScriptedSocket: ConversationSocket {
 
     /// Refuses each message from here on.
     func refuse(_ error: WebSocketError) { self.state.withLock { $0.refusal = error } }
+
+    /// Answers no ping.
+    func holdPongs() { self.state.withLock { $0.holdsPongs = true } }
 
     /// Waits for this before the first close of its own.
     func onClose(_ body: @escaping @Sendable () async -> Void) { self.state.withLock { $0.onClose = body } }
@@ -193,7 +197,11 @@ final class ScriptedSocket: ConversationSocket {
     }
 
     func ping(_ payload: ByteBuffer?) async throws -> Duration {
-        self.state.withLock { $0.pings += 1 }
+        let isHeld = self.state.withLock { state in
+            state.pings += 1
+            return state.holdsPongs
+        }
+        if isHeld { try await Task.sleep(for: .seconds(3600)) }
         return .milliseconds(3)
     }
 

@@ -162,11 +162,29 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
             }
             try await self.finish(afterQuiet: true)
         case .lines(let queue, isInteractive: true):
+            try await self.converse(queue)
+        }
+    }
+
+    /// Does what is typed, line by line. Pongs are waited for beside the lines.
+    private func converse(_ queue: InputQueue) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { pings in
+            defer { pings.cancelAll() }
             while let line = try await queue.next() {
-                guard try await self.perform(InteractiveCommand(line), { queue.putBack(line) }) else { return }
+                let command = InteractiveCommand(line)
+                if case .ping(let text) = command, self.socket.negotiated.dialect.hasPings {
+                    pings.addTask { try? await self.ping(text) }
+                } else if try await !self.perform(command, { queue.putBack(line) }) {
+                    return
+                }
             }
             try await self.finish(afterQuiet: false)
         }
+    }
+
+    private func ping(_ text: String) async throws {
+        let roundTrip = try await self.socket.ping(text.isEmpty ? nil : ByteBuffer(string: text))
+        self.console.report(.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())"))
     }
 
     /// Sends a message. One that the socket does not take any more is the first of the next connection.
@@ -205,11 +223,8 @@ struct Conversation<Socket: ConversationSocket>: Sendable {
         case .sendUnknown(let text):
             try await self.send(.text(text), orKeep: putBack)
             if self.prompt.takeHint() { self.console.report(.note(InteractiveCommand.unknownHint)) }
-        case .ping where !self.socket.negotiated.dialect.hasPings:
+        case .ping:
             self.console.report(.note("\(self.socket.negotiated.dialect) has no pings"))
-        case .ping(let text):
-            let roundTrip = try await self.socket.ping(text.isEmpty ? nil : ByteBuffer(string: text))
-            self.console.report(.note("pong after \(Ladder.interval(roundTrip.seconds).dropFirst())"))
         case .close(let code, let reason):
             self.prompt.noteClose()
             try await self.socket.close(code: WebSocketCloseCode(rawValue: code), reason: reason)
