@@ -168,4 +168,35 @@ struct RoomTests {
             try await second.close()
         }
     }
+
+    @Test("a name that somebody has proved is taken from whoever chose it, and nobody writes lines of others")
+    func names() async throws {
+        let chat = ChatRoute()
+        let authentication = ServerAuthentication(realm: "desk", .basic { $1 == "welcome" ? Principal($0) : nil })
+        try await withServer {
+            Endpoint("/guests") { try await chat.chat($0) }
+            Endpoint("/desk", options: .init(authentication: authentication)) { try await chat.chat($0) }
+        } body: { port in
+            let guest = try await WebSocketClient().connect(to: "ws://127.0.0.1:\(port)/guests")
+            var lines = guest.messages.makeAsyncIterator()
+            func line() async throws -> String? {
+                guard case .text(let text)? = try await lines.next() else { return nil }
+                return text
+            }
+            #expect(try await line()?.hasPrefix("* guest-1 came") == true)
+            try await guest.send("/nick joe")
+            #expect(try await line() == "* guest-1 is now joe")
+            var configuration = WebSocketClient.Configuration()
+            configuration.authentication.challengeHandler = BasicChallengeHandler(user: "joe", password: "welcome")
+            let joe = try await WebSocketClient(configuration: configuration)
+                .connect(to: "ws://127.0.0.1:\(port)/desk")
+            #expect(try await line() == "* joe is now guest-2")
+            #expect(try await line()?.hasPrefix("* joe came") == true)
+            try await guest.send("/nick joe")
+            try await joe.send("one\r\nguest-2: two\nthree")
+            #expect(try await line() == "joe: one guest-2: two three")
+            try await joe.close()
+            try await guest.close()
+        }
+    }
 }
