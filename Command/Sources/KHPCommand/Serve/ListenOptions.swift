@@ -47,7 +47,7 @@ struct ListenOptions: ParsableArguments {
     }
 
     /// An address of IPv6 as URLs write it is as good as without its brackets.
-    private static func withoutBrackets(_ host: String) -> String {
+    static func withoutBrackets(_ host: String) -> String {
         host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
     }
 

@@ -95,14 +95,15 @@ struct ServeCommand: SurroundedCommand {
                 }
                 let address = try await server.boundAddress()
                 if let port = address.port {
-                    let host = self.listen.listenFds ? address.ipAddress ?? self.listen.host : self.listen.host
+                    let typed = ListenOptions.withoutBrackets(self.listen.host)
+                    let host = self.listen.listenFds ? address.ipAddress ?? typed : typed
                     console.report(.listening(host: host, port: port, isSecure: configuration.tls != nil))
                 } else {
                     console.report(.accepting(.unix(path: address.pathname ?? "")))
                 }
                 if let hangups {
                     tasks.addTask {
-                        for await _ in hangups { files.readAgain(for: server, console) }
+                        for await _ in hangups { await Self.onThread { files.readAgain(for: server, console) } }
                     }
                 }
                 // The signals go on until the server has ended.
@@ -111,6 +112,16 @@ struct ServeCommand: SurroundedCommand {
         } catch {
             throw CommandFailure(any: error)
         }
+    }
+
+    /// Runs a body that may block, such as at a pipe that nobody writes to. A task that is cancelled does not wait for it.
+    private static func onThread(_ body: @escaping @Sendable () -> Void) async {
+        let (done, isDone) = AsyncStream.makeStream(of: Void.self)
+        Thread.detachNewThread {
+            body()
+            isDone.finish()
+        }
+        for await _ in done {}
     }
 
     private func configuration(

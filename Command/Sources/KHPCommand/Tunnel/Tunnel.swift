@@ -70,9 +70,9 @@ struct Tunnel: Sendable {
         self.console.report(.note("khp: \(peer): \(failure.sentence)"))
     }
 
-    /// Tells of a socket that did not end well.
+    /// Tells of a socket that did not end well: the peer closed it, or did what the library closes it for.
     private func tell(_ info: CloseInfo, _ peer: String) {
-        guard info.initiator == .peer, let failure = CommandFailure(info) else { return }
+        guard info.initiator == .peer || info.error != nil, let failure = CommandFailure(info) else { return }
         self.console.report(.note("khp: \(peer): \(failure.sentence)"))
     }
 }
