@@ -58,6 +58,8 @@ final class ConnectionLife: ChannelInboundHandler {
         case is ChannelShouldQuiesceEvent:
             if !self.isLeaving { self.sayGoAway() }
             self.leave()
+        case is CarrierRetirement:
+            self.retire()
         case let event as ChannelEvent where event == .inputClosed:
             self.cut(context)
         default:

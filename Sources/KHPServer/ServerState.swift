@@ -414,17 +414,18 @@ final class ServerState: Sendable {
         Self.quiesce(carriers)
     }
 
-    /// Stops new connections, closes those in a handshake, and the open ones one after the other; after the last, the
-    /// connections that carry others.
+    /// Stops new connections, closes those in a handshake, and the open ones one after the other. Connections that carry
+    /// others are told at once, and go with the last that they carry: until then a client would ask them in vain.
     private func beginDrain(over spread: TimeAmount, on eventLoop: any EventLoop) -> [Scheduled<Void>] {
-        let (pending, open) = self.registry.withLock { registry in
+        let (pending, open, carriers) = self.registry.withLock { registry in
             registry.isDraining = true
             return (
                 registry.entries[..<registry.pending].compactMap(\.shell),
-                Array(registry.entries[registry.pending...])
+                Array(registry.entries[registry.pending...]), Array(registry.carriers.values)
             )
         }
         for shell in pending { shell.goAway() }
+        for channel in carriers { channel.pipeline.fireUserInboundEventTriggered(CarrierRetirement()) }
         let steps = open.enumerated().map { index, entry in
             let delay = spread.nanoseconds / Int64(open.count) * Int64(index)
             return eventLoop.scheduleTask(in: .nanoseconds(delay)) {

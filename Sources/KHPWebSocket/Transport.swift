@@ -41,6 +41,12 @@ package struct StreamReset: Sendable {
     init() {}
 }
 
+/// An inbound user event on a connection that carries streams of HTTP/2: it opens no more of them, and ends with the last.
+/// `ChannelShouldQuiesceEvent` would reach the streams too, and close them all at once.
+package struct CarrierRetirement: Sendable {
+    package init() {}
+}
+
 /// The end of a transport, for the handler that has it.
 package enum TransportEnd {
     /// The bytes that the channel has been given and has not written.

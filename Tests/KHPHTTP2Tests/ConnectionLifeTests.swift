@@ -1,5 +1,6 @@
 // The life of a connection of HTTP/2, over a channel in memory: how long it stays, whom it takes, and how it goes.
 
+import KHPWebSocket
 import NIOCore
 import NIOEmbedded
 import NIOHTTP2
@@ -113,6 +114,7 @@ private final class Connection {
     func leaves() throws {
         let rows: [(goAways: Int, leave: (Connection) throws -> Void)] = [
             (1, { $0.quiesce() }), (1, { $0.life.retire() }), (0, { try $0.receiveGoAway() }),
+            (1, { $0.channel.pipeline.fireUserInboundEventTriggered(CarrierRetirement()) }),
         ]
         for (goAways, leave) in rows {
             let unused = try Connection()
