@@ -76,18 +76,16 @@ extension WebSocketServer.HTTP2: StreamProtocol {
             }
         }
         let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(CarrierGate(stalledWrite: carrier.stalledWrite))
         try pipeline.addHandler(GoAwayHandler(isClient: false))
         try pipeline.addHandler(frames)
         try pipeline.addHandler(life)
     }
 
-    private func connection(_ limits: Limits) -> NIOHTTP2Handler.ConnectionConfiguration {
+    func connection(_ limits: Limits) -> NIOHTTP2Handler.ConnectionConfiguration {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
-            HTTP2Setting(
-                parameter: .maxConcurrentStreams,
-                value: min(max(self.streamsPerConnection, 1), Int(Int32.max))
-            ),
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: self.mostStreams),
             HTTP2Setting(parameter: .maxHeaderListSize, value: limits.openingHead.headBytes),
             HTTP2Setting(parameter: .initialWindowSize, value: self.window),
             HTTP2Setting(parameter: .enableConnectProtocol, value: 1),
@@ -96,6 +94,7 @@ extension WebSocketServer.HTTP2: StreamProtocol {
         connection.targetWindowSize = min(4 * self.window, Int(Int32.max))
         connection.controlFrameRateLimit.maximumCount = Self.counted(self.controlFrames)
         connection.controlFrameRateLimit.windowLength = TimeAmount(self.floodWindow)
+        connection.maximumBufferedControlFrames = self.waitingFrames
         return connection
     }
 
@@ -112,6 +111,16 @@ extension WebSocketServer.HTTP2: StreamProtocol {
 
     /// A limit on a rate, bounded: the library allocates 8 bytes for each event that it allows.
     private static func counted(_ most: Int) -> Int { min(max(most, 0), 65_536) }
+
+    /// ``streamsPerConnection`` within the protocol's bounds.
+    private var mostStreams: Int { min(max(self.streamsPerConnection, 1), Int(Int32.max)) }
+
+    /// The most frames other than DATA that wait while the client reads nothing; one more ends the connection. Each stream
+    /// that it may have open can need a head, an end and windows, and each frame that it may send an answer: a client that
+    /// keeps to its bounds does not come near (threat A19).
+    private var waitingFrames: Int {
+        min(4 * self.mostStreams + max(Self.counted(self.controlFrames), 200), Int(Int32.max))
+    }
 
     /// ``windowBytes`` within the protocol's bounds (RFC 9113 section 6.9.2; threat A21).
     private var window: Int { min(max(self.windowBytes, 65_535), Int(Int32.max)) }

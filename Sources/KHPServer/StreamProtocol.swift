@@ -27,6 +27,8 @@ package struct StreamCarrier: Sendable {
     private let namedCertificate: String?
     /// How long the first stream may take.
     package var firstStream: TimeAmount { TimeAmount(self.server.configuration.timeouts.opening) }
+    /// How long a client may take none of the bytes that are written to it.
+    package var stalledWrite: TimeAmount { TimeAmount(self.server.configuration.timeouts.stalledWrite) }
     /// The bounds on heads, and the marks of what waits to be written.
     package let limits: Limits
 
