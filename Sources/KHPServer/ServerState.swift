@@ -440,6 +440,16 @@ final class ServerState: Sendable {
         return steps + [last]
     }
 
+    /// Has clients come anew with their next request: a connection that carries others is told to take no further ones, and
+    /// one of ordinary HTTP ends after its response. Handshakes and open sockets go on.
+    func retireConnections() {
+        let (shells, carriers) = self.registry.withLock { registry in
+            (registry.entries.compactMap(\.shell), Array(registry.carriers.values))
+        }
+        for case .http(let handler) in shells { Shell.http(handler).goAway() }
+        for channel in carriers { channel.pipeline.fireUserInboundEventTriggered(CarrierRetirement()) }
+    }
+
     private static func quiesce(_ carriers: [any Channel]) {
         for channel in carriers { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
     }

@@ -64,6 +64,12 @@ public final class WebSocketMount: Service, Sendable {
         await self.state.drain(over: duration, on: MultiThreadedEventLoopGroup.singleton.any())
     }
 
+    /// Takes no further request on the connections that are there, so that clients come anew with the next one: those of
+    /// HTTP/2 get GOAWAY, and further streams of theirs are refused (RFC 9113 section 6.8); those of ordinary HTTP end after
+    /// the response that is under way. Handshakes that have begun and open sockets go on. For conditions of new connections,
+    /// such as certificates of clients, that are to hold for new sessions too.
+    public func retireConnections() { self.state.retireConnections() }
+
     /// Ends all connections at once: without a close frame, without TLS's close notification, and with the tasks of their
     /// handlers cancelled. For connections that have had their time already; ``drain()`` gives them some. Waits for nothing.
     public func cut() { self.state.force() }

@@ -166,7 +166,8 @@ private final class Carrier {
             let port = try #require(Int(url.split(separator: ":").last ?? ""))
             try await StreamPeer.connected(to: port) { peer in
                 await peer.awaitSettings()
-                #expect(await (try peer.open("/echo")).answer(count: 0).status == "200")
+                let stream = try await peer.open("/echo")
+                #expect(await stream.answer(count: 0).status == "200")
             }
         }
         #expect(isThere.withLock { $0 })

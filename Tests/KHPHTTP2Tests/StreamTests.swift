@@ -6,6 +6,7 @@ import KHPServer
 import NIOCore
 import NIOHPACK
 import NIOHTTP2
+import NIOSSL
 import Synchronization
 import TestSupport
 import Testing
@@ -169,6 +170,44 @@ struct StreamTests {
         }
         let seen = try await peerIsDone.withLock { $0 }?.value
         #expect(seen?.prefix(4) == [0x88, 2, 3, 0xE9])
+    }
+
+    @Test("a connection that is retired takes no further stream, and those that are open go on (RFC 9113 section 6.8)")
+    func retired() async throws {
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(try Certificates.shared.get().server)
+                .map { .certificate($0) },
+            privateKey: .privateKey(
+                try NIOSSLPrivateKey(file: try Certificates.shared.get().serverKey, format: .pem)
+            )
+        )
+        tls.applicationProtocols = ["h2", "http/1.1"]
+        var configuration = WebSocketMount.Configuration()
+        configuration.http2 = .init()
+        let mount = try WebSocketMount(configuration: configuration) { echo() }
+        var listening = WebSocketListener.Configuration(address: .hostname("127.0.0.1", port: 0))
+        listening.tls = tls
+        let listener = WebSocketListener(configuration: listening, mount: mount)
+        let port = try await listener.listen().port ?? 0
+        try await StreamPeer.connected(to: port) { peer in
+            await peer.awaitSettings()
+            let open = try await peer.open("/echo")
+            #expect(await open.answer(count: 0).status == "200")
+            mount.retireConnections()
+            var isTold = false
+            for await frame in peer.frames {
+                guard case .goAway(_, .noError, _) = frame.payload else { continue }
+                isTold = true
+                break
+            }
+            #expect(isTold)
+            let late = try? await peer.open("/echo")
+            #expect(await late?.answer(count: 0).status == nil)
+            try await open.send(ByteBuffer(bytes: maskedFrame(1, Array("hi".utf8))))
+            #expect(await open.answer(count: 4).content == ByteBuffer(bytes: [0x81, 2] + Array("hi".utf8)))
+        }
+        await listener.close()
+        await mount.drain()
     }
 
     @Test("a client that breaks HTTP/2 loses its connection (threat A19)")

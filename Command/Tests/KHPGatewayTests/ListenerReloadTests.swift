@@ -3,9 +3,11 @@
 import CommandTestSupport
 import Foundation
 import KHPClient
+import KHPHTTP2
 import KHPServer
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 import Testing
 
@@ -296,6 +298,63 @@ struct ListenerReloadTests {
             }
             #expect(heads[0].hasPrefix("HTTP/1.1 101") && heads[1].hasPrefix("HTTP/1.1 404"), "\(heads)")
             for client in clients { client.close() }
+        }
+    }
+
+    @Test("a connection of HTTP/2 from before a reload that asks for certificates opens no further session")
+    func certificates() async throws {
+        let authority = try CertificateAuthority.shared.get()
+        let ports: [Character: Int] = ["p": try await PoolTests.freePort()]
+        func materials(_ hash: String, asks: Bool) throws -> GatewayMaterials {
+            var tls = try authority.server("IP:127.0.0.1")
+            if asks {
+                tls.certificateVerification = .fullVerification
+                tls.trustRoots = try authority.roots()
+            }
+            var materials = Self.materials(["a 127.0.0.1 p"], ports, hash) {
+                var tls = GatewayConfiguration.TLS(certificate: "c", key: "k")
+                if asks { (tls.clientAuthentication, tls.clientCA) = (.required, "ca") }
+                $0.listeners[0].tls = tls
+            }
+            materials.listenerTLS["a"] = tls
+            return materials
+        }
+        var configuration = WebSocketClient.Configuration()
+        configuration.tls.trustRoots = try authority.roots()
+        configuration.http2 = .init(.required, sharesConnections: true)
+        let client = WebSocketClient(configuration: configuration)
+        let url = "wss://127.0.0.1:\(ports["p"] ?? 0)/echo"
+        try await BareGateway.run(materials("1", asks: false)) { gateway in
+            let session = try await client.connect(to: url)
+            _ = try await gateway.gateway.reload(materials("2", asks: true))
+            await #expect(throws: WebSocketError.self) { _ = try await client.connect(to: url) }
+            #expect(try await Self.echoes(session))
+            try await session.close()
+        }
+    }
+
+    @Test("listeners whose ports the system chooses are two, and a connection keeps to its own")
+    func chosenPorts() async throws {
+        func materials(_ hash: String, _ listeners: [String]) -> GatewayMaterials {
+            Self.materials(["a 127.0.0.1 p", "b 127.0.0.1 p"], [:], hash) {
+                $0.services[0].rules.listeners = listeners
+                // Has b made anew.
+                if hash == "2" {
+                    $0.listeners[1].trust = [AddressRange("10.0.0.0/8")].compactMap { $0.map { .network($0) } }
+                }
+            }
+        }
+        try await BareGateway.run(materials("1", ["a", "b"])) { gateway in
+            let client = try await offThread { try BlockingSocket.connect(gateway.ports["b"] ?? 0) }
+            let before = await gateway.gateway.listeners[1]
+            #expect(await Patience.wait { before.counts.connections == 1 ? true : nil } != nil)
+            _ = try await gateway.gateway.reload(materials("2", ["a"]))
+            let head = try await offThread {
+                try client.send(openingRequest("/echo"))
+                return try client.receiveHead()
+            }
+            #expect(head.hasPrefix("HTTP/1.1 404"), "\(head)")
+            client.close()
         }
     }
 

@@ -119,6 +119,7 @@ extension Gateway {
         await withTaskGroup(of: Void.self) { tasks in
             for listener in self.listeners { tasks.addTask { await listener.close() } }
         }
+        for listener in self.listeners { listener.retireConnections() }
         await self.sessions.close(.shutdown, over: shutdown.drain)
         let time = shutdown.drain + self.drain.grace
         let end = NIODeadline.now() + TimeAmount(time)

@@ -91,10 +91,15 @@ extension Gateway {
         for (name, pool) in pools where before.0[name]?.pool !== pool.pool {
             pool.pool.begin()
         }
+        for case .tls(let listener, _) in steps
+        where self.asksOtherwise(listener.rules.name, self.materials.configuration, new.configuration) {
+            listener.retireConnections()
+        }
         for listener in self.line.retired {
             await listener.close()
-            // A connection may live long, and bring requests: one of HTTP/2 has many.
+            // Handshakes that have begun are asked about yet.
             try? listener.replaceEndpoints(self.endpoints(behind: listener, in: new.configuration))
+            listener.retireConnections()
         }
     }
 
@@ -179,11 +184,21 @@ extension Gateway {
         return sockets
     }
 
-    /// The endpoints for connections of a listener that is gone: those of the one at its address, or of its name.
+    /// `true` where a listener asks its clients for other certificates than before.
+    private func asksOtherwise(_ name: String, _ old: GatewayConfiguration, _ new: GatewayConfiguration) -> Bool {
+        func asked(_ configuration: GatewayConfiguration) -> GatewayConfiguration.TLS? {
+            configuration.listeners.first { $0.name == name }?.tls
+        }
+        let (before, after) = (asked(old), asked(new))
+        return before?.clientAuthentication != after?.clientAuthentication || before?.clientCA != after?.clientCA
+    }
+
+    /// The endpoints for connections of a listener that is gone: those of the one of its name, or at its address.
     private func endpoints(behind listener: RunningListener, in configuration: GatewayConfiguration) -> [Endpoint] {
         let listeners = configuration.listeners
         let successor =
-            listeners.first { $0.listen == listener.rules.listen } ?? listeners.first { $0.name == listener.rules.name }
+            listeners.first { $0.name == listener.rules.name }
+            ?? listeners.first { $0.listen == listener.rules.listen && !$0.listen.isOfAnyPort }
         guard let successor else { return [] }
         return (try? self.endpoints(of: successor, in: configuration)) ?? []
     }

@@ -122,6 +122,9 @@ final class RunningListener: Sendable {
     /// Takes other certificates for the connections that are accepted from now on.
     func replaceTLS(_ tls: TLSConfiguration) throws { try self.listener.replaceTLS(tls) }
 
+    /// Has clients come anew with their next session; those that are there go on.
+    func retireConnections() { self.mount.retireConnections() }
+
     /// Accepts nothing any more; sessions go on.
     func close() async {
         guard !self.isClosed.exchange(true, ordering: .relaxed) else { return }
@@ -131,7 +134,8 @@ final class RunningListener: Sendable {
 
     /// The socket, where the listener of these rules is to have its address, and nothing about that address changes.
     func socket(for rules: GatewayConfiguration.Listener) -> ListeningSocket? {
-        rules.listen == self.rules.listen && !self.hasClosed ? self.socket : nil
+        guard rules.listen == self.rules.listen, !self.hasClosed else { return nil }
+        return rules.listen.isOfAnyPort && rules.name != self.rules.name ? nil : self.socket
     }
 
     /// `true` where nobody can listen at an address while this one does.

@@ -15,6 +15,11 @@ package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// `true` where the system chooses the port, so that two of them are two places.
+    package var isOfAnyPort: Bool {
+        if case .host(_, port: 0) = self { true } else { false }
+    }
+
     /// True where no other host can connect.
     package var isLocal: Bool {
         switch self {
