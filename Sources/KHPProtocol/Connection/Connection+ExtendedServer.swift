@@ -70,6 +70,12 @@ extension Connection {
         in extended: ServerHandshake.Extended,
         now: NIODeadline
     ) {
+        var response = response
+        let dialect = self.link.codec.dialect
+        // W10-8: a message is UTF-8 and nothing else.
+        if dialect.framing == .whatwg2010, !response.body.withUnsafeReadableBytes({ UTF8Validator.isValid($0) }) {
+            response.fault = "\(dialect) has no binary messages; the content of the answer must be UTF-8."
+        }
         let date = self.configuration.date()
         let action = extended.machine.respond(response, negotiated: negotiated, date: date, now: now)
         if let fault = extended.machine.fault { self.reportFaultyAnswer(fault, phase: .extended) }

@@ -34,10 +34,12 @@ package struct PreparedClient: Sendable {
             // Without an extended handshake the names are those of the dialect (D42).
             subprotocols: plan.extended.policy == .off ? [] : plan.subprotocols,
             extraFields: plan.extended.headers,
+            body: plan.extended.policy == .off ? nil : plan.extended.body,
             authorization: plan.extended.authorization?.value,
             acceptValue: ""
         )
         try extended.validate()
+        try extended.validateContent(in: plan.dialect)
     }
 
     /// This plan for a stream of HTTP/2, whose CONNECT takes the place of the keys (RFC 8441 section 5).

@@ -61,6 +61,17 @@ package struct ExtendedClientPlan: Sendable {
         }
     }
 
+    /// Throws for content that messages of this dialect cannot carry: in W10-8 they are UTF-8 and nothing else.
+    package func validateContent(in dialect: Dialect) throws(WebSocketError) {
+        guard dialect.framing == .whatwg2010, let body else { return }
+        guard body.withUnsafeReadableBytes({ UTF8Validator.isValid($0) }) else {
+            throw WebSocketError(
+                .invalidArgument,
+                "\(dialect) has no binary messages; the content of the extended request must be UTF-8."
+            )
+        }
+    }
+
     /// The extended request as the bytes of one message, without any field that deployed gateways refuse (D9): request
     /// line, subprotocols, extensions, the application's fields, the announcement of a body, Authorization last.
     func writeRequest(authorization: String?) -> ByteBuffer {

@@ -146,4 +146,15 @@ struct EarlyMessageConnectionTests {
             #expect(text.contains(row.isEarly ? "HTTP/1.1 400 " : "HTTP/1.1 \(answer.status) "), "\(text)")
         }
     }
+
+    @Test("content that is no UTF-8 becomes 500 where messages are UTF-8 alone (W10-8)")
+    func contentOfAnyBytes() {
+        for dialect in [Dialect.rfc6455, .hixie75, .hixie76, .whatwg2010] {
+            let row = Row(dialect: dialect, behind: [], isEarly: false)
+            let answer = HandshakeResponse(status: 403, body: ByteBuffer(bytes: [0x61, 0xFF, 0x62]))
+            let (text, isOpen) = Self.play(row, answer: answer, cut: nil, isObserved: false)
+            #expect(!isOpen)
+            #expect(text.contains(dialect == .whatwg2010 ? "HTTP/1.1 500 " : "HTTP/1.1 403 "), "\(text)")
+        }
+    }
 }

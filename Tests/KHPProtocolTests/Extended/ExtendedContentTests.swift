@@ -174,6 +174,24 @@ import Testing
         }
     }
 
+    // MARK: Content that a dialect cannot carry
+
+    @Test func contentThatIsNoTextIsRefusedForW10() throws {
+        var plan = try Sample.clientPlan(method: "POST")
+        let rows: [([UInt8], Bool)] = [([0x61, 0xC3, 0xA9], true), ([0x61, 0xFF], false), ([0xC3], false)]
+        for (bytes, isText) in rows {
+            plan.body = ByteBuffer(bytes: bytes)
+            for dialect in [Dialect.rfc6455, .hixie75, .hixie76] { try plan.validateContent(in: dialect) }
+            do throws(WebSocketError) {
+                try plan.validateContent(in: .whatwg2010)
+                #expect(isText)
+            } catch {
+                #expect(!isText)
+                #expect(error.code == .invalidArgument)
+            }
+        }
+    }
+
     // MARK: Content that nobody asks for
 
     private static func holding() throws -> ExtendedClient {

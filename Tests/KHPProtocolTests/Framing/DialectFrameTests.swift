@@ -200,6 +200,31 @@ struct DialectFrameTests {
         #expect(open.written() == [0x00, 0x61, 0xFF])
     }
 
+    @Test(
+        "content of the extended exchange comes as it was sent, whatever its bytes are",
+        arguments: [Dialect.hixie75, .hixie76],
+        [Role.client, .server]
+    )
+    func contentOfAnyBytes(_ dialect: Dialect, _ role: Role) throws {
+        let contents: [[UInt8]] = [
+            Array(UInt8.min...UInt8.max), [0x61, 0xFF, 0x00, 0x62], [0xFF, 0x00], [0x61, 0xC3, 0x61], [0x61], [],
+        ]
+        let writer = FrameCodec(dialect, role: role, agreesOnBinary: true)
+        var reader = FrameCodec(dialect, role: role == .client ? .server : .client, agreesOnBinary: true)
+        for content in contents {
+            var output = OutboundQueue()
+            writer.writeHandshake(ByteBuffer(bytes: content), mask: 0, into: &output)
+            var input = ByteBuffer()
+            while let next = output.next() { input.writeImmutableBuffer(next) }
+            guard case .message(_, let payload, _)? = try reader.next(&input) else {
+                Issue.record("no message for \(content)")
+                return
+            }
+            #expect(Array(payload.readableBytesView) == content)
+            #expect(input.readableBytes == 0)
+        }
+    }
+
     @Test(arguments: [Dialect.hixie75, .hixie76, .whatwg2010])
     func nothingIsReservedForADeclaredLength(_ dialect: Dialect) throws {
         var limits = MessageLimits()

@@ -68,7 +68,16 @@ final class HixieCodec: FormerCodec {
     }
 
     func writeHandshake(_ payload: ByteBuffer, into output: inout OutboundQueue) {
-        output.write { HixieFrameWriter.writeText(payload, into: &$0) }
+        // Content may be any bytes: 0xFF would end a text, and what is no UTF-8 would be mended. Until the socket opens
+        // both ends read frames of either kind.
+        let isText = payload.withUnsafeReadableBytes { UTF8Validator.isValid($0) }
+        output.write {
+            if isText {
+                HixieFrameWriter.writeText(payload, into: &$0)
+            } else {
+                HixieFrameWriter.writeBinary(payload, into: &$0)
+            }
+        }
     }
 
     func writeClose(into output: inout OutboundQueue) -> FrameCodec.CloseFrame {
