@@ -63,9 +63,14 @@ package struct BodyReader {
         if case .untilClose = self.mode { false } else { true }
     }
 
+    /// `true` when all of it was read, or as much as is kept. Chunked content of just the limit ends with its last
+    /// chunk: it is too long where another one begins.
     var isComplete: Bool {
-        if case .complete = self.mode { return true }
-        return self.entity.readableBytes >= self.limit
+        switch self.mode {
+        case .complete: true
+        case .chunkSize, .chunkEnd, .trailers: false
+        case .length, .untilClose, .chunkData: self.entity.readableBytes >= self.limit
+        }
     }
 
     /// `true` when all of it was read: the bytes behind it belong to the next message.
@@ -76,8 +81,8 @@ package struct BodyReader {
     /// Bytes of memory for the part of the body that has come.
     var heldBytes: Int { self.line.count + self.entity.storageCapacity }
 
-    /// Takes bytes until the body is complete. A body that reaches the limit counts as complete, and is read no
-    /// further.
+    /// Takes bytes until the body is complete. A body that is longer than the limit counts as complete there, and is
+    /// read no further.
     package mutating func receive(_ input: inout ByteBuffer) throws(GrammarError) {
         while !self.isComplete {
             switch self.mode {
@@ -127,7 +132,9 @@ package struct BodyReader {
             throw GrammarError("a line of its chunked content is too long", at: 0)
         }
         self.framingBytes += count + (end == nil ? 0 : 1)
-        guard self.framingBytes <= min(self.limit, self.isTakenOut ? 65_536 : .max) else {
+        // The end of content that has no byte is framing too.
+        let most = self.isTakenOut ? 65_536 : max(self.limit, Self.lineBytes)
+        guard self.framingBytes <= most else {
             throw GrammarError("its chunks are so small that their sizes take more bytes than content may", at: 0)
         }
         input.withUnsafeReadableBytes {

@@ -39,6 +39,46 @@ struct BodyReaderTests {
         #expect(response.body.readableBytes == HandshakeResponse.maximumBodyBytes)
     }
 
+    /// Chunked content of this length, in chunks of at most `most` bytes.
+    private static func chunked(_ count: Int, most: Int) -> String {
+        var text = ""
+        var rest = count
+        while rest > 0 {
+            let size = min(rest, most)
+            text += String(size, radix: 16) + "\r\n" + String(repeating: "x", count: size) + "\r\n"
+            rest -= size
+        }
+        return text + "0\r\n\r\n"
+    }
+
+    @Test("content of just the limit is whole, however it is framed", arguments: [0, 1, 64, 1000], [-1, 0, 1])
+    func limit(_ limit: Int, _ more: Int) throws {
+        let count = limit + more
+        guard count >= 0 else { return }
+        var limits = Limits()
+        limits.bodyBytes = limit
+        let framed = [
+            "Content-Length: \(count)\r\n\r\n" + String(repeating: "x", count: count),
+            "Transfer-Encoding: chunked\r\n\r\n" + Self.chunked(count, most: 1 << 20),
+            "Transfer-Encoding: chunked\r\n\r\n" + Self.chunked(count, most: 500),
+        ]
+        for text in framed.map({ "HTTP/1.1 401 A\r\nWWW-Authenticate: Basic realm=x\r\n" + $0 }) {
+            var opening = try OpeningClient(OpeningClientPlan(url: Sample.url(), key: Sample.key), limits: limits)
+            var input = ByteBuffer(string: text)
+            guard case .response(let response)? = try opening.receive(&input) else {
+                Issue.record("no response to \(text)")
+                return
+            }
+            #expect(response.body.readableBytes == min(count, limit))
+            #expect(opening.leavesConnectionUsable == (count <= limit))
+            var extended = ExtendedClient(try Sample.clientPlan(), limits: limits)
+            _ = extended.start(now: .at(0))
+            let step = ClientStep(extended.receive(ByteBuffer(string: text), now: .at(1)))
+            let expected: ClientStep = count > limit ? .fail(.limitExceeded, close: 1009) : .challenge(status: 401)
+            #expect(step == expected, "\(text)")
+        }
+    }
+
     @Test(
         "overflow and garbage fail",
         arguments: [
