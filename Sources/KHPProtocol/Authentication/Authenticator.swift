@@ -371,7 +371,9 @@ package struct Authenticator: Sendable {
     package mutating func accepted(_ response: HandshakeResponse, at place: Challenger) throws(WebSocketError) {
         let name: HTTPField.Name =
             Slot(place).layer == .proxy ? .proxyAuthenticationInfo : .authenticationInfo
-        try self.accepted(response.headers.texts(name), response.body, at: place)
+        // A redirect's content is not waited for (D28). RFC 7616 section 3.5: an rspauth may cover all of it.
+        let isWhole = response.headers[.contentLength] == String(response.body.readableBytes)
+        try self.accepted(response.headers.texts(name), isWhole ? response.body : nil, at: place)
     }
 
     /// As ``accepted(_:at:)``, for an answer that has no content.
@@ -383,7 +385,7 @@ package struct Authenticator: Sendable {
 
     private mutating func accepted(
         _ values: [String],
-        _ entity: ByteBuffer,
+        _ entity: ByteBuffer?,
         at place: Challenger
     ) throws(WebSocketError) {
         guard let sent = self.sent.removeValue(forKey: Slot(place)), let digest = sent.digest else { return }

@@ -370,6 +370,30 @@ struct AuthenticatorTests {
         #expect(error?.code == .authenticationFailed)
     }
 
+    @Test(
+        "a redirect whose rspauth covers content is taken where that was not read whole (RFC 7616 section 3.5)",
+        arguments: [("auth-int", "17", true), ("auth-int", nil, true), ("auth-int", "0", false), ("auth", "17", false)]
+            as [(String, String?, Bool)]
+    )
+    func redirectWithContent(_ qop: String, _ length: String?, _ isTaken: Bool) throws {
+        for place in [self.opening, self.extended] {
+            var authenticator = Authenticator()
+            let request = try self.ask(&authenticator, [Self.md5], at: place).first
+            try self.answer(&authenticator, self.login, request, at: place)
+            var fields = HTTPFields()
+            fields[.authenticationInfo] = "rspauth=\"\(String(repeating: "0", count: 32))\", qop=\(qop)"
+            fields[.contentLength] = length
+            let redirect = HandshakeResponse(status: 302, reason: "", headers: fields)
+            do throws(WebSocketError) {
+                try authenticator.accepted(redirect, at: place)
+                #expect(isTaken)
+            } catch {
+                #expect(!isTaken)
+                #expect(error.code == .authenticationFailed)
+            }
+        }
+    }
+
     @Test("D12, threat F2: what was left is forgotten, and stays refused where it was")
     func left() throws {
         let entry = PreemptiveCredentials(.token("t"), origin: self.url)

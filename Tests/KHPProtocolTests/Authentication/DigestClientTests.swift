@@ -185,6 +185,18 @@ struct DigestClientTests {
         }
     }
 
+    @Test("RFC 7616 section 3.5: rspauth over content that was not read whole cannot be wrong, any other can")
+    func unreadContent() throws {
+        let (proof, right) = try proof()
+        let other = "rspauth=\"\(String(repeating: "0", count: 32))\", nextnonce=m"
+        #expect(try proof.check([other, "qop=auth-int"], entity: nil) == "m")
+        #expect(try proof.check(["rspauth=\"\(right)\", qop=auth, nextnonce=m"], entity: nil) == "m")
+        for values in [[other], [other, "qop=auth"], [other, "cnonce=d", "qop=auth-int"]] {
+            #expect(throws: WebSocketError.self) { try proof.check(values, entity: nil) }
+        }
+        #expect(throws: WebSocketError.self) { try proof.check([other, "qop=auth-int"]) }
+    }
+
     @Test("never shown")
     func descriptions() throws {
         var session = try DigestSession(

@@ -16,11 +16,11 @@ package struct DigestProof: Sendable {
     /// Checks Authentication-Info or Proxy-Authentication-Info.
     /// - Parameters:
     ///   - values: of all fields of that name; without one, or without rspauth, nothing is claimed and nothing checked.
-    ///   - entity: the answer's content, for auth-int.
+    ///   - entity: the answer's content, for auth-int; `nil` where it was not read whole, and cannot be judged.
     /// - Returns: `nextnonce`, where there is one.
     /// - Throws: ``WebSocketError/Code/authenticationFailed`` where what the server says is not so.
     @discardableResult
-    package func check(_ values: [String], entity: ByteBuffer = ByteBuffer()) throws(WebSocketError) -> String? {
+    package func check(_ values: [String], entity: ByteBuffer? = ByteBuffer()) throws(WebSocketError) -> String? {
         if values.isEmpty { return nil }
         var parameters: [String: String] = [:]
         do throws(GrammarError) {
@@ -42,8 +42,9 @@ package struct DigestProof: Sendable {
             if let count = parameters["nc"], Bytes.lowercasedASCII(count) != exchange.nonceCountText {
                 throw Self.failure("it answers another request")
             }
-            let expected = exchange.responseAuthentication(key: self.key, entity: entity)
-            guard !expected.isEmpty, constantTimeEquals(Bytes.lowercasedASCII(given), expected) else {
+            let isJudged = entity != nil || exchange.protection != .integrity
+            let expected = exchange.responseAuthentication(key: self.key, entity: entity ?? ByteBuffer())
+            guard !isJudged || !expected.isEmpty && constantTimeEquals(Bytes.lowercasedASCII(given), expected) else {
                 throw Self.failure("its rspauth is wrong")
             }
         }
