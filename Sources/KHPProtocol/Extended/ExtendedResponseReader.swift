@@ -161,6 +161,12 @@ struct ExtendedResponseReader {
         switch self.content {
         case .none:
             break
+        case .early where self.known.contains(.transferEncoding):
+            // D27. The head decides, so that content which cannot be read is left out.
+            if var reader = try? BodyReader(of: head, limit: self.entityLimit) {
+                try? reader.receive(&payload)
+                self.entity = reader.entity
+            }
         case .early:
             var length = self.entityLimit
             if self.known.contains(.contentLength), case .bytes(let declared) = head.fields.contentLength {
