@@ -201,8 +201,8 @@ struct KaazingTests {
     @Test(
         "answers that make no sense fail the client",
         arguments: [
-            "", "0101010", "010101020", "0101010g", "+1010102", "01010180", "01010102; 01010103", "timeout=01010102",
-            "01010102=1",
+            "", "0101010", "010101020", "0101010g", "+1010102", "-0000000", "01010180", "01010102; 01010103",
+            "timeout=01010102", "01010102=1",
         ]
     )
     func pingPongAnswers(parameters: String) throws {

@@ -22,8 +22,8 @@ struct EscapedControl: Sendable {
     /// Reads the one parameter of an answer: eight hexadecimal digits without a name of their own.
     init?(_ parameters: ExtensionParameters) {
         guard parameters.all.count == 1, let parameter = parameters.all.first, parameter.value == nil,
-            parameter.name.utf8.count == 8, let number = UInt32(parameter.name, radix: 16),
-            parameter.name.utf8.first != UInt8(ascii: "+"), number & 0x8080_8080 == 0
+            parameter.name.utf8.count == 8, parameter.name.utf8.allSatisfy({ Bytes.hexValue($0) != nil }),
+            let number = UInt32(parameter.name, radix: 16), number & 0x8080_8080 == 0
         else { return nil }
         self.bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
     }
