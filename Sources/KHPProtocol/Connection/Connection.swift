@@ -460,7 +460,7 @@ package struct Connection {
             self.keepUnread()
             self.end(clean: isClean)
         case .sendThenDisconnect(let payload):
-            _ = self.writeClose(payload, isLast: true)
+            if self.writeClose(payload, isLast: true) != .written { self.link.closing.sentNothing() }
             self.end(clean: self.link.closing.isClean)
         case .disconnect:
             self.end(clean: self.link.closing.isClean)

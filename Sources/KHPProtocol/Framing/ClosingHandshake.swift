@@ -194,6 +194,9 @@ package struct ClosingHandshake: Sendable {
         return self.over()
     }
 
+    /// The close frame of the last action could not be written: nothing is clean then (W10-9).
+    mutating func sentNothing() { self.sent = nil }
+
     private mutating func end(sending echo: ClosePayload?, now: NIODeadline) -> Action {
         switch self.role {
         case .client:
