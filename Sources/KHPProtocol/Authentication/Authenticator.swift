@@ -303,7 +303,7 @@ package struct Authenticator: Sendable {
     }
 
     /// The credentials of a fresh request: the login that its place has asked for, with Digest's nonce counted on, or
-    /// credentials that are sent unasked.
+    /// credentials that are sent unasked. Those that their origin refused in either handshake are not sent again.
     package mutating func authorization(at place: Challenger, target: Target, clientNonce: String) -> String? {
         let slot = Slot(place)
         if let space = self.current[slot] {
@@ -311,7 +311,7 @@ package struct Authenticator: Sendable {
         }
         guard case .origin(let url, _) = place,
             let entry = self.preemptive.first(where: { $0.origin.isSameOrigin(as: url) }),
-            !self.refused.contains(Refusal(slot: slot, identity: entry.credentials.identity)),
+            !self.refused.contains(where: { $0.slot.party == slot.party && $0.identity == entry.credentials.identity }),
             let value = try? entry.credentials.authorizationValue()
         else { return nil }
         self.sent[slot] = Sent(
