@@ -164,13 +164,15 @@ package struct ConnectAttempt: Sendable {
         let status = outcome.response.status
         // Neither a balancer nor a step up to TLS answers what was asked.
         let isAnswer = outcome.layer == .extended && (outcome.kind == .redirect || outcome.kind == .choose)
-        let method = isAnswer ? self.plan.extended.method : "GET"
+        let asked = self.plan.extended.method
+        let method = isAnswer ? asked : "GET"
         do throws(WebSocketError) {
             let target = try self.redirects.follow(
                 status: outcome.kind == .upgrade ? 302 : outcome.response.status,
                 candidates: candidates,
                 from: from,
                 method: method,
+                asked: asked,
                 credentialsState: self.authenticator.count,
                 cookies: cookies,
                 cookiesSent: cookiesSent

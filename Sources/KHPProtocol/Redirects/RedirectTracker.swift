@@ -3,6 +3,8 @@
 package struct RedirectTracker: Sendable {
     private struct Visit: Hashable {
         var resource: String
+        /// Of the extended request there.
+        var method: String
         var credentialsState: Int
         var cookies: Int
     }
@@ -53,12 +55,14 @@ package struct RedirectTracker: Sendable {
     /// `candidates` are references in order of preference: the value of Location, or the choices of a 300 (see
     /// ``choices(of:at:)``), of which the first usable one counts. `credentialsState` and `cookies` are version
     /// numbers: a URL visited again with a changed one is no loop. `cookiesSent` is the value of `cookies` when the
-    /// request went out, before the answer set any (D44).
+    /// request went out, before the answer set any (D44). `method` is that of the request that was answered, `asked`
+    /// that of the extended request here, where it is another: the same URL with another method is no loop.
     package mutating func follow(
         status: Int,
         candidates: [String],
         from current: WebSocketURL,
         method: String = "GET",
+        asked: String? = nil,
         credentialsState: Int = 0,
         cookies: (WebSocketURL) -> Int = { _ in 0 },
         cookiesSent: Int? = nil
@@ -81,9 +85,12 @@ package struct RedirectTracker: Sendable {
         guard self.count < self.limit else {
             throw WebSocketError(.tooManyRedirects, "There were more than \(self.limit) redirects.", url: current)
         }
+        let asked = asked ?? method
+        let next = RedirectMethod.becomesGET(status, after: status == 303 ? asked : method) ? "GET" : asked
         self.visits.insert(
             Visit(
                 resource: current.loopKey,
+                method: asked,
                 credentialsState: credentialsState,
                 cookies: cookiesSent ?? cookies(current)
             )
@@ -103,6 +110,8 @@ package struct RedirectTracker: Sendable {
                 let target = try target(candidate, from: current)
                 let visit = Visit(
                     resource: target.loopKey,
+                    // D12: the method stays behind where the origin is left, as the content does.
+                    method: self.keepsSecrets && target.isSameOrigin(as: self.original) ? next : "GET",
                     credentialsState: credentialsState,
                     cookies: cookies(target)
                 )

@@ -124,6 +124,26 @@ import Testing
         #expect(error?.code == .redirectLoop)
     }
 
+    @Test("back to the same URL for a GET is no loop behind a POST (D41), and one behind a GET", arguments: [301, 303])
+    func postAndGet(_ status: Int) throws {
+        var tracker = RedirectTracker(from: self.start)
+        let back = [self.start.description]
+        _ = try tracker.follow(status: status, candidates: back, from: self.start, method: "POST")
+        let again = #expect(throws: WebSocketError.self) {
+            try tracker.follow(status: status, candidates: back, from: self.start)
+        }
+        #expect(again?.code == .redirectLoop)
+        // A redirect of the opening leaves the method alone, but for 303.
+        var opening = RedirectTracker(from: self.start)
+        do throws(WebSocketError) {
+            _ = try opening.follow(status: status, candidates: back, from: self.start, asked: "POST")
+            #expect(status == 303)
+        } catch {
+            #expect(status == 301)
+            #expect(error.code == .redirectLoop)
+        }
+    }
+
     @Test("coming back with other credentials is no loop, coming back again is")
     func credentials() throws {
         var tracker = RedirectTracker(from: self.start)
