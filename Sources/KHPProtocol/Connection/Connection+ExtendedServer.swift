@@ -112,10 +112,13 @@ extension Connection {
         case .refuse(let message, let close, let explanation):
             if let message { self.send(message, in: extended) }
             self.shouldLinger = true
-            let isLate = close == .policyViolation
+            // D6: 1008 and 1009 are for limits; whoever is late gets 1008 without an answer, or behind a 503.
+            let isLate = close == .policyViolation && (message?.status ?? 503) == 503
+            let isLimit = close == .policyViolation || close == .messageTooBig
+            let code: WebSocketError.Code = isLate ? .timeout : isLimit ? .limitExceeded : .extendedInvalid
             self.fail(
                 WebSocketError(
-                    isLate ? .timeout : .extendedInvalid,
+                    code,
                     explanation,
                     closeCode: close,
                     phase: .extended

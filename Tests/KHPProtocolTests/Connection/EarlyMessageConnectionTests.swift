@@ -147,6 +147,51 @@ struct EarlyMessageConnectionTests {
         }
     }
 
+    /// The code of a server's failure where the extended request is this message, or none for a minute.
+    private static func failure(_ message: String?) -> WebSocketError.Code? {
+        var settings = ConnectionSettings()
+        settings.dialects = [.hixie76]
+        var connection = Connection(server: ConnectionConfiguration(settings), isSecure: false, now: now)
+        connection.transportUp(now: now)
+        connection.start(now: now)
+        var code: WebSocketError.Code?
+        func drive(_ time: NIODeadline) {
+            while let action = connection.next(now: time) {
+                switch action {
+                case .server(.decideOpening):
+                    var plan = EndpointPlan.Values()
+                    plan.dialects = [.hixie76]
+                    plan.extended = true
+                    connection.acceptOpening(EndpointPlan(plan), now: time)
+                case .failed(let error):
+                    code = error.code
+                default:
+                    break
+                }
+            }
+        }
+        connection.receive(self.opening(.hixie76), now: now)
+        drive(now)
+        if let message {
+            connection.receive(ByteBuffer(bytes: [0x00] + Array(message.utf8) + [0xFF]), now: now)
+            drive(now)
+        } else {
+            connection.timeReached(now: now + .seconds(60))
+            drive(now + .seconds(60))
+        }
+        return code
+    }
+
+    @Test("the error of a refusal tells a limit from lateness (D6)")
+    func codes() {
+        let fields = String(repeating: "A: b\r\n", count: 200)
+        let line = String(repeating: "a", count: 20_000)
+        #expect(Self.failure(nil) == .timeout)
+        #expect(Self.failure("GET /trades HTTP/1.1\r\n\(fields)\r\n") == .limitExceeded)
+        #expect(Self.failure("GET /trades HTTP/1.1\r\nA: \(line)\r\n\r\n") == .limitExceeded)
+        #expect(Self.failure("GET /trades HTTP/1.0\r\n\r\n") == .extendedInvalid)
+    }
+
     @Test("content that is no UTF-8 becomes 500 where messages are UTF-8 alone (W10-8)")
     func contentOfAnyBytes() {
         for dialect in [Dialect.rfc6455, .hixie75, .hixie76, .whatwg2010] {
