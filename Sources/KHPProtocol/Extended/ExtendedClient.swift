@@ -213,7 +213,9 @@ package struct ExtendedClient {
             }
             guard case .response(let head, let known, let entity) = try legacy.receive(payload) else {
                 var ended = legacy
-                if case .response(let head, _, _)? = try? ended.finish() { self.boundContent(of: head, now: now) }
+                if case .response(let head, _, _)? = try? ended.finish(isCut: true) {
+                    self.boundContent(of: head, now: now)
+                }
                 self.bodyDue = legacy.isEmpty ? self.bodyDue : nil
                 return .none
             }
@@ -297,7 +299,7 @@ package struct ExtendedClient {
     package mutating func settle(now: NIODeadline) -> Action? {
         guard self.state == .waiting else { return nil }
         if var legacy = self.legacyReader {
-            guard !legacy.isEmpty, case .response(let head, let known, let entity)? = try? legacy.finish(),
+            guard !legacy.isEmpty, case .response(let head, let known, let entity)? = try? legacy.finish(isCut: true),
                 self.refuses(head.status)
             else { return nil }
             self.legacyReader = legacy

@@ -55,7 +55,9 @@ struct LegacyResponseReader {
     }
 
     /// The response is complete: by the empty message, or since nothing more will come.
-    mutating func finish() throws(Failure) -> Event {
+    /// - Parameter isCut: true to take what is there of its content, for a status that refuses (D28): what is behind it
+    ///   is ignored (D13).
+    mutating func finish(isCut: Bool = false) throws(Failure) -> Event {
         guard self.collected.readableBytes > 0 else { throw .invalid("an empty message came before it") }
         var rest = self.collected
         self.collected = ByteBuffer()
@@ -71,7 +73,7 @@ struct LegacyResponseReader {
             let known = KnownFields(in: head.fields)
             guard head.minorVersion == 1 else { throw .invalid("it is HTTP/1.0") }
             guard !known.contains(.transferEncoding) else { throw .invalid("it has a Transfer-Encoding") }
-            let entity = try self.takeEntity(of: head, known, &rest)
+            let entity = try self.takeEntity(of: head, known, &rest, isCut: isCut)
             let isFinal = head.status == 101 || head.status >= 200
             if isFinal || last == nil { last = (head, known, entity) }
         }
@@ -100,7 +102,8 @@ struct LegacyResponseReader {
     private func takeEntity(
         of head: ResponseHead,
         _ known: KnownFields,
-        _ rest: inout ByteBuffer
+        _ rest: inout ByteBuffer,
+        isCut: Bool
     ) throws(Failure) -> ByteBuffer {
         if self.beginsHead(rest, at: 0) { return ByteBuffer() }
         var length = rest.readableBytes
@@ -117,17 +120,18 @@ struct LegacyResponseReader {
             case .absent: break
             case .invalid: throw .invalid("its Content-Length is not a number")
             case .bytes(let declared):
-                guard declared <= length else { throw .invalid("its content is cut short") }
-                length = declared
+                guard declared <= length || isCut else { throw .invalid("its content is cut short") }
+                length = min(length, declared)
             }
         }
         guard length <= self.entityLimit else {
             throw Failure(code: .limitExceeded, what: "its content is too large", closeCode: .messageTooBig)
         }
-        guard length == rest.readableBytes || self.beginsHead(rest, at: length) else {
-            throw .invalid("there are bytes behind it in its message")
-        }
-        return rest.readSlice(length: length) ?? ByteBuffer()
+        let isFollowed = length < rest.readableBytes && !self.beginsHead(rest, at: length)
+        guard !isFollowed || isCut else { throw .invalid("there are bytes behind it in its message") }
+        let entity = rest.readSlice(length: length) ?? ByteBuffer()
+        if isFollowed { rest.clear() }
+        return entity
     }
 
     private func beginsHead(_ rest: ByteBuffer, at offset: Int) -> Bool {

@@ -248,6 +248,34 @@ import Testing
         #expect(empty.settle(now: .at(1)) == nil)
     }
 
+    @Test("a refusal whose content is cut counts with what came of it, when the server closes or falls silent (D28)")
+    func cutContent() throws {
+        let rows: [(Int, ClientStep)] = [
+            (302, .redirect(status: 302)), (401, .challengeAfresh(status: 401)),
+            (403, .fail(.extendedRefused, close: 1000)), (503, .fail(.extendedRefused, close: 1000)),
+        ]
+        for (status, step) in rows {
+            for content in ["9\r\n\r\npart", "9\r\n\r\n", "2\r\n\r\npart"] {
+                let fields = "WWW-Authenticate: Basic realm=x\r\nLocation: /a\r\nContent-Length: \(content)"
+                var late = try Self.client(before: "response")
+                let message = ByteBuffer(string: "HTTP/1.1 \(status) X\r\n\(fields)")
+                #expect(ClientStep(late.receive(message, now: .at(1))) == .none)
+                var ended = late
+                #expect(late.deadline == .at(3))
+                #expect(ClientStep(late.deadlineReached(now: .at(3))) == step)
+                let settled = ended.settle(now: .at(1)).map { ClientStep($0) }
+                #expect(settled == step)
+            }
+        }
+        // Nothing of it opens or keeps a WebSocket.
+        for status in [201, 202] {
+            var client = try Self.client(before: "response")
+            let message = ByteBuffer(string: "HTTP/1.1 \(status) X\r\nContent-Length: 9\r\n\r\npart")
+            #expect(ClientStep(client.receive(message, now: .at(1))) == .none)
+            #expect(client.settle(now: .at(1)) == nil)
+        }
+    }
+
     // MARK: The server's machine
 
     private static func server(_ legacy: KaazingLegacy, _ target: String = "/trades?.kl=Y") throws -> ExtendedServer {
