@@ -53,12 +53,13 @@ struct PartialMessage: Sendable {
         return (remaining - taken, nil)
     }
 
-    /// Text as it is delivered: always UTF-8.
-    func text(_ payload: ByteBuffer) throws(FrameViolation) -> InboundFrameEvent {
+    /// Text as it is delivered: always UTF-8, and no longer than the limit, which mending may pass (threat D4).
+    func text(_ payload: ByteBuffer, limit: Int) throws(FrameViolation) -> InboundFrameEvent {
         var payload = payload
         if !payload.withUnsafeReadableBytes({ UTF8Validator.isValid($0) }) {
             guard self.repairsText else { throw .invalidText() }
             payload = TextRepair.repaired(payload)
+            guard payload.readableBytes <= limit else { throw .tooBig(limit: limit) }
         }
         return .message(kind: .text, payload: payload, rsv: 0)
     }

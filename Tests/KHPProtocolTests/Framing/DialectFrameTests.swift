@@ -160,6 +160,19 @@ struct DialectFrameTests {
         }
     }
 
+    /// Threat D4: U+FFFD is three bytes where there was one.
+    @Test(arguments: [Dialect.hixie75, .hixie76, .whatwg2010], [99, 100, 101, 300])
+    func mendedTextIsBoundedToo(_ dialect: Dialect, _ size: Int) {
+        var limits = MessageLimits()
+        limits.messageBytes = 300
+        let payload = ByteBuffer(repeating: 0x80, count: size)
+        var bytes = ByteBuffer()
+        payload.withUnsafeReadableBytes { DialectFrameWriter(dialect).writeText($0, into: &bytes) }
+        let reader = FrameCodec(dialect, role: .client, limits: limits)
+        let mended = "text " + String(repeating: "\u{FFFD}", count: size)
+        #expect(Self.events([bytes.readableBytesView], reader) == [size > 100 ? "violation 1009" : mended])
+    }
+
     /// A close frame of the older dialects says no more than that all is well: one that was to say more is left out where
     /// nothing comes behind it.
     @Test(arguments: [Dialect.hixie75, .hixie76, .whatwg2010], [true, false])

@@ -89,7 +89,7 @@ struct HixieFrameReader: Sendable {
         input.moveReaderIndex(forwardBy: 1)
         self.state = .start
         guard let payload = self.message.finish(piece) else { return nil }
-        return try self.message.text(payload)
+        return try self.message.text(payload, limit: limit)
     }
 
     /// One more digit of a length (threat D3: at most nine, and none can overflow).

@@ -58,7 +58,7 @@ struct WHATWGFrameReader: Sendable {
                 let (rest, payload) = self.message.take(remaining, from: &input)
                 self.state = rest > 0 ? .payload(remaining: rest) : .header
                 if rest > 0 { return nil }
-                if let payload { return try self.message.text(payload) }
+                if let payload { return try self.message.text(payload, limit: limit) }
             }
         }
     }
