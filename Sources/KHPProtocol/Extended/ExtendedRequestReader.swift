@@ -29,7 +29,7 @@ final class ExtendedRequestReader {
     enum Event {
         case needsMore
         /// The client holds the body back until it gets 100.
-        case expectsContinue
+        case expectsContinue(RequestHead, KnownFields)
         case request(RequestHead, KnownFields, body: ByteBuffer)
     }
 
@@ -85,7 +85,7 @@ final class ExtendedRequestReader {
             self.head = head
             let event = try self.receiveBody(&rest, of: head)
             if case .needsMore = event, self.body.readableBytes == 0, self.known.contains(.expect) {
-                return .expectsContinue
+                return .expectsContinue(head, self.known)
             }
             return event
         }

@@ -192,7 +192,9 @@ package struct ExtendedServer {
         switch try reader.receive(payload) {
         case .needsMore:
             return .none
-        case .expectsContinue:
+        case .expectsContinue(let head, let known):
+            // RFC 9110 section 10.1.1: a request that its head refuses is not asked for its content.
+            _ = try self.check.check(head, known, body: ByteBuffer(), round: self.round)
             let bytes = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
             return .sendContinue(WrittenResponse(status: 100, bytes: bytes))
         case .request(let head, let known, let body):
