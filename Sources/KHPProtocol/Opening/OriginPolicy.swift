@@ -53,6 +53,8 @@ public struct OriginPolicy: Sendable, Hashable {
             return true
         case .same:
             guard let origin = Origin(origin), origin.authority.isSame(as: authority) else { return false }
+            // A port that is left once the scheme's default is taken away is the default of another scheme.
+            guard origin.authority.port == nil || authority.port != nil else { return false }
             return origin.scheme == "https" || origin.scheme == "http" && !isSecure
         case .listed(let list):
             guard let origin = Origin(origin) else { return false }

@@ -41,6 +41,16 @@ import Testing
         }
     }
 
+    @Test("the default port of another scheme is another port", arguments: ["https://h:80", "http://h:443"])
+    func anotherSchemesPort(origin: String) throws {
+        let authority = try Authority("h")
+        for isSecure in [false, true] {
+            #expect(!OriginPolicy.sameOrigin.allows(origin, at: authority, isSecure: isSecure))
+        }
+        #expect(OriginPolicy.sameOrigin.allows("https://h:443", at: authority, isSecure: true))
+        #expect(OriginPolicy.sameOrigin.allows("http://h:80", at: authority, isSecure: false))
+    }
+
     @Test func anyTakesAll() throws {
         for origin in ["null", "https://evil.example", nil] {
             #expect(OriginPolicy.any.allows(origin, at: try Authority("a"), isSecure: true))
