@@ -294,6 +294,37 @@ struct TunnelTests {
         }
     }
 
+    @Test("where the dialect has no binary messages bytes become text, and the tunnel tells of those that are none")
+    func noBinary() async throws {
+        let (texts, text) = AsyncStream.makeStream(of: String.self)
+        let ended = try await withServer {
+            Endpoint("/bytes", options: .init(dialects: [.hixie76])) { socket in
+                for try await message in socket.messages {
+                    if case .text(let received) = message { text.yield(received) } else { text.yield("binary") }
+                }
+            }
+        } body: { port in
+            try await self.tunnel(
+                to: "ws://127.0.0.1:\(port)/bytes",
+                ["--dialect", "hixie-76", "--extended", "off"]
+            ) { port in
+                let local = try await offThread {
+                    let local = try BlockingSocket.connect(port)
+                    try local.send([0x61])
+                    return local
+                }
+                let received = await texts.first { _ in true }
+                #expect(received == "a")
+                try await offThread {
+                    try local.send([0xFF])
+                    #expect(local.receiveAll().end == .reset)
+                }
+            }
+        }
+        #expect(ended.status == 0)
+        #expect(ended.errors.contains("are no UTF-8, and this dialect has no binary messages"), "\(ended.errors)")
+    }
+
     @Test("a file that a killed tunnel left is replaced, one that is listened at is not, and the end takes it away")
     func unixSocket() async throws {
         let path = "/tmp/khp-tunnel-\(UUID().uuidString.prefix(8))"

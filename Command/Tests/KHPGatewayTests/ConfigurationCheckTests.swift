@@ -140,6 +140,20 @@ struct ConfigurationCheckTests {
             "3:70: listeners.a.tls.clientAuth: needs clientCA: the authorities of clients' certificates"
         ),
         Case(
+            "binary messages for clients that have none",
+            Self.service("{path: /s, pool: mosquitto, dialects: [rfc6455, hixie-76]}"),
+            "6:44: warning: services.s.dialects: clients of the older dialects that have no binary messages get text, and "
+                + "bytes that are no UTF-8 end their sessions; write frames: text for a protocol of text"
+        ),
+        Case(
+            "text messages for clients that have nothing else",
+            Self.service("{path: /s, pool: mosquitto, frames: text, dialects: [rfc6455, hixie-76, whatwg-2010]}")
+        ),
+        Case(
+            "binary messages for clients that agree on them",
+            Self.service("{path: /s, pool: mosquitto, extended: required, dialects: [rfc6455, hixie-76]}")
+        ),
+        Case(
             "a realm of nothing",
             Self.realm("{groups: g}"),
             "4:3: realms.r: proves nobody: give it schemes or certificate",

@@ -46,7 +46,12 @@ struct Tunnel: Sendable {
     private func carry(_ stream: BackendLink, from peer: String) async {
         let socket = Task {
             try await self.client.run(to: self.url, subprotocols: self.subprotocols) {
-                self.relay.handler(for: stream, on: self.eventLoop) { self.tell($0, peer) }
+                self.relay.handler(
+                    for: stream,
+                    on: self.eventLoop,
+                    closed: { self.tell($0, peer) },
+                    refused: { self.console.report(.note("khp: \(peer): \($0)")) }
+                )
             }
         }
         // Nobody waits for a socket any longer once the stream is gone.

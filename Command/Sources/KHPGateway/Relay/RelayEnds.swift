@@ -54,6 +54,17 @@ enum RelayEnds: Sendable {
         }
     }
 
+    /// The backend has sent what is no text, and the client's dialect carries nothing else.
+    var noBinary: SessionEnd {
+        switch self {
+        case .ofBroker:
+            return .noBinary
+        case .ofStream(let name):
+            let reason = "the bytes of \(name) are no UTF-8, and this dialect has no binary messages"
+            return SessionEnd(.backend, .protocolViolation, .invalidPayload, reason.bounded)
+        }
+    }
+
     /// A side took nothing for this time.
     func stalled(_ party: SessionEnd.Party, _ time: Duration) -> SessionEnd {
         guard case .ofStream(let name) = self, party == .backend else { return .stalled(party, time) }

@@ -23,6 +23,8 @@ final class RelaySession: MessageHandler, BackendTaker {
     private let lifetime: GatewayConfiguration.Lifetime
     private let ends: RelayEnds
     private var frames: OutgoingFrames
+    /// `true` once the client's dialect has turned out to have no binary messages: bytes become text, whatever was asked for.
+    private var carriesTextAlone = false
     private var socket: EventLoopSocket?
     private var eventLoop: (any EventLoop)?
     /// Told how the client's socket has closed, before the backend is.
@@ -117,25 +119,54 @@ final class RelaySession: MessageHandler, BackendTaker {
 
     func backendSent(_ bytes: ByteBuffer) {
         guard let socket, self.end == nil else { return }
+        let isFirst = self.session.tally.outMessages == 0
         do throws(CharacterCut.NoText) {
-            try self.frames.forEach(of: bytes) { kind, bytes in self.send(kind, bytes, on: socket) }
+            var isCarried = try self.send(messagesOf: bytes, on: socket)
+            if !isCarried, isFirst {
+                // Nothing has left yet, so nothing is sent twice.
+                self.carriesTextAlone = true
+                self.frames = OutgoingFrames(.text)
+                isCarried = try self.send(messagesOf: bytes, on: socket)
+            }
+            if !isCarried { return self.close(self.ends.noBinary) }
         } catch {
-            return self.close(self.ends.noText)
+            return self.close(self.noText)
         }
         self.pauseBackend(for: socket)
     }
 
+    /// - Returns: `false` where the socket carries no messages of a kind that is needed; the rest is not sent then.
+    private func send(
+        messagesOf bytes: ByteBuffer,
+        on socket: EventLoopSocket
+    ) throws(CharacterCut.NoText) -> Bool {
+        var isCarried = true
+        try self.frames.forEach(of: bytes) { kind, bytes in
+            if isCarried { isCarried = self.send(kind, bytes, on: socket) }
+        }
+        return isCarried
+    }
+
+    /// The end of a session whose backend has sent bytes that were to be text, and are none.
+    private var noText: SessionEnd { self.carriesTextAlone ? self.ends.noBinary : self.ends.noText }
+
     func backendSent(_ kind: MessageKind, _ bytes: ByteBuffer) {
         guard let socket, self.end == nil else { return }
-        self.send(kind, bytes, on: socket)
+        guard self.send(kind, bytes, on: socket) else { return self.close(self.ends.noBinary) }
         self.pauseBackend(for: socket)
     }
 
-    private func send(_ kind: MessageKind, _ bytes: ByteBuffer, on socket: EventLoopSocket) {
+    /// - Returns: `false` where the socket is open, and its dialect carries no messages of this kind.
+    private func send(_ kind: MessageKind, _ bytes: ByteBuffer, on socket: EventLoopSocket) -> Bool {
+        do throws(WebSocketError) {
+            try socket.send(kind, bytes)
+        } catch {
+            if error.code == .invalidArgument { return false }
+            // The socket closes, which `closed` tells.
+        }
         self.session.tally.outBytes += bytes.readableBytes
         self.session.tally.outMessages += 1
-        // It throws where the socket closes, which `closed` tells.
-        try? socket.send(kind, bytes)
+        return true
     }
 
     private func pauseBackend(for socket: EventLoopSocket) {
@@ -154,7 +185,7 @@ final class RelaySession: MessageHandler, BackendTaker {
     func backendEnded(_ end: BackendEnd) {
         guard self.end == nil else { return }
         self.session.backendLeft(.now())
-        if end == .fin, !self.frames.mayEnd { return self.close(self.ends.noText) }
+        if end == .fin, !self.frames.mayEnd { return self.close(self.noText) }
         if end == .timedOut { return self.close(self.ends.stalled(.backend, self.rules.stalled)) }
         self.close(self.ends.backendEnded(end, clientPaused: self.session.backendPause.recent(.now())))
     }
@@ -165,7 +196,9 @@ final class RelaySession: MessageHandler, BackendTaker {
     private func close(_ end: SessionEnd) {
         guard self.end == nil, let socket else { return }
         self.end = end
-        if end.cause == .clientStalled || end.cause == .backendStalled { self.backend.reset() }
+        let isCut = end.cause == .clientStalled || end.cause == .backendStalled || end == self.ends.noBinary
+        // A backend that was not heard out has to see that.
+        if isCut { self.backend.reset() }
         // A client that waits for its backend has to have its own close read.
         socket.resumeReading()
         socket.close(code: end.code ?? .normalClosure, reason: end.reason)

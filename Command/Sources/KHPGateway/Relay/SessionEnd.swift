@@ -120,6 +120,14 @@ extension SessionEnd {
     /// The backend's bytes were to be text, and are none.
     static let noText = SessionEnd(.backend, .protocolViolation, .internalError, "the backend's bytes are no UTF-8")
 
+    /// The backend has sent what is no text, and the client's dialect carries nothing else.
+    static let noBinary = SessionEnd(
+        .backend,
+        .protocolViolation,
+        .internalError,
+        "the backend sent what is no text, and the client's dialect has no binary messages"
+    )
+
     /// An end that the client, or the library on this side, has brought about.
     /// - Parameter isCongested: `true` while the client did not take what was sent to it.
     init(_ info: CloseInfo, isCongested: Bool) {

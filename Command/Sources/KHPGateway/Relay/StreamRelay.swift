@@ -13,6 +13,8 @@ package import NIOCore
 /// | stream, in good order                                  | gets all that was sent, then close 1000                |
 /// | stream, reset, or taking nothing for its patience      | gets all that was sent, then close 1014                |
 /// | stream, with bytes that are no UTF-8 for text messages | gets the text before them, then close 1007             |
+///
+/// A socket whose dialect carries no binary messages gets text, whatever ``frames`` says.
 package struct StreamRelay: Sendable {
     /// The stream, as the reason of a close calls it.
     package let name: String
@@ -99,14 +101,19 @@ package struct StreamRelay: Sendable {
     }
 
     /// The handler of the socket that carries a stream, on the event loop of both.
-    /// - Parameter closed: told how the socket has closed, before the stream is.
+    /// - Parameters:
+    ///   - closed: told how the socket has closed, before the stream is.
+    ///   - refused: told why bytes of the stream could not become messages, where that has ended both.
     package func handler(
         for stream: BackendLink,
         on eventLoop: any EventLoop,
-        closed: @escaping @Sendable (CloseInfo) -> Void = { _ in }
+        closed: @escaping @Sendable (CloseInfo) -> Void = { _ in },
+        refused: @escaping @Sendable (String) -> Void = { _ in }
     ) -> any MessageHandler {
         RelaySession(
-            Session(SessionFacts(id: "", service: "")) { _, _ in },
+            Session(SessionFacts(id: "", service: "")) { _, end in
+                if end.party == .backend, end.cause == .protocolViolation { refused(end.reason) }
+            },
             to: stream.take(),
             rules: self.rules,
             frames: self.frames,

@@ -241,6 +241,43 @@ extension ConfigurationChecks {
                 "the older dialects do not mask messages; on listener \(listener.name), without TLS, proxies may misread them"
             )
         }
+        self.frames(service, key, &reading)
+    }
+
+    /// Bytes that are to be binary, and clients whose dialect has no binary messages.
+    private func frames(_ service: Configuration.Service, _ key: String, _ reading: inout Reading) {
+        let handshake = service.rules.handshake
+        let isWithoutBinary = handshake.dialects.contains { dialect in
+            // With the extended handshake the hixie dialects have them.
+            dialect == .whatwg2010 || dialect != .rfc6455 && handshake.extended != .required
+        }
+        guard isWithoutBinary, self.sendsBinary(service) else { return }
+        reading.warning(
+            "\(key).dialects",
+            "clients of the older dialects that have no binary messages get text, and bytes that are no UTF-8 end their "
+                + "sessions; write frames: text for a protocol of text",
+            from: ["\(key).frames", "\(key).extended"]
+        )
+    }
+
+    /// `true` where bytes of a backend are to become binary messages.
+    private func sendsBinary(_ service: Configuration.Service) -> Bool {
+        var pools: [String] = []
+        switch service.kind {
+        case .proxy(let pool, let frames):
+            if frames ?? .binary == .binary { pools.append(pool) }
+        case .routed(let routes):
+            for route in routes.routes {
+                let frames = route.frames ?? .usual(for: route.subprotocol)
+                if frames == .binary { pools.append(route.pool) }
+            }
+            if let pool = routes.withoutSubprotocol { pools.append(pool) }
+        case .echo, .broadcast, .balancer, .redirect: break
+        }
+        // Messages of WebSocket keep their kind.
+        return pools.compactMap { self.poolNames.number(of: $0) }.contains { number in
+            !self.configuration.pools[number].backends.contains(where: \.isWebSocket)
+        }
     }
 
     private func requirements(_ service: Configuration.Service, _ key: String, _ reading: inout Reading) {
