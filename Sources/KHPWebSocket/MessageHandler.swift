@@ -132,6 +132,10 @@ public struct EventLoopSocket {
     /// `false` while more waits to be sent than the high-water mark of the send buffer.
     public var isWritable: Bool { self.handler.isWritable }
 
+    /// `true` once this side has begun to close, for whatever reason, or has answered the peer's close frame: nothing can be
+    /// sent any more, and ``close(code:reason:)`` has no effect.
+    public var isClosing: Bool { self.handler.hasEnded || self.handler.connection.isClosing }
+
     /// Bytes of messages that were sent and have not been handed to the network; as ``WebSocket/bufferedAmount``.
     public var bufferedAmount: Int { self.handler.bufferedAmount }
 

@@ -41,7 +41,8 @@ final class BroadcastSession: MessageHandler {
     func writabilityChanged(on socket: EventLoopSocket) { self.isCongested = !socket.isWritable }
 
     private func close(_ end: SessionEnd, _ socket: EventLoopSocket) {
-        guard self.endsFirst(end) else { return }
+        // What the library has ended keeps that end.
+        guard !socket.isClosing, self.endsFirst(end) else { return }
         socket.close(code: end.code ?? .normalClosure, reason: end.reason)
     }
 

@@ -18,7 +18,8 @@ final class EchoSession: MessageHandler {
     func opened(_ socket: EventLoopSocket) {
         self.session.buffered = { socket.bufferedAmount }
         self.session.close = { [weak self] end in
-            guard let self, self.end == nil else { return }
+            // What the library has ended keeps that end.
+            guard let self, self.end == nil, !socket.isClosing else { return }
             self.end = end
             socket.close(code: end.code ?? .normalClosure, reason: end.reason)
         }

@@ -192,9 +192,10 @@ final class RelaySession: MessageHandler, BackendTaker {
 
     // MARK: Ending
 
-    /// Begins the end: what was sent leaves, then the close frame. The first end counts.
+    /// Begins the end: what was sent leaves, then the close frame. The first end counts, which may be the library's: a proof
+    /// that has ended, or a bound of the client's messages.
     private func close(_ end: SessionEnd) {
-        guard self.end == nil, let socket else { return }
+        guard self.end == nil, let socket, !socket.isClosing else { return }
         self.end = end
         let isCut = end.cause == .clientStalled || end.cause == .backendStalled || end == self.ends.noBinary
         // A backend that was not heard out has to see that.
