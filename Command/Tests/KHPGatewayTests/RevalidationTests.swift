@@ -119,6 +119,58 @@ struct RevalidationTests {
         }
     }
 
+    /// The head of the response to a page's request.
+    private static func head(
+        _ view: GatewayTests.View,
+        _ method: String,
+        _ path: String,
+        _ fields: [String]
+    ) async throws -> String {
+        let port = view.addresses["public"] ?? 0
+        let lines = ["\(method) \(path) HTTP/1.1", "Host: 127.0.0.1:\(port)", "Connection: close"] + fields
+        return try await offThread {
+            let socket = try BlockingSocket.connect(port)
+            try socket.send(lines.map { $0 + "\r\n" }.joined() + "\r\n")
+            return String(decoding: socket.receiveAll().bytes, as: UTF8.self).lowercased()
+        }
+    }
+
+    @Test("a page of an origin that the service lets in can bring its proof from elsewhere, another cannot")
+    func pages() async throws {
+        try await GatewayTests.withGateway {
+            $0.realms = [Self.realm(.revalidate)]
+            $0.services[0].realms = ["apps"]
+            $0.services[0].rules.origins.allowed = [OriginRule("https://app.example.com")].compactMap(\.self)
+        } materials: {
+            $0.authentication = { _, _ in Self.door }
+        } body: { view in
+            let ends = Int64(Date().timeIntervalSince1970) + 2
+            let client = try await Client.open(view, "joe.\(ends)")
+            let path = await client.path()
+            let ours = "Origin: https://app.example.com"
+            let others = "Origin: https://evil.example"
+            let asks = ["Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization"]
+            let proof = "Authorization: Bearer joe.\(ends + 3600)"
+            let shared = "access-control-allow-origin: https://app.example.com\r\n"
+
+            let leave = try await Self.head(view, "OPTIONS", path, asks + [ours])
+            #expect(leave.hasPrefix("http/1.1 204 ") && leave.contains(shared), "\(leave)")
+            #expect(leave.contains("access-control-allow-credentials: true\r\n"))
+            #expect(leave.contains("access-control-allow-methods: get\r\n"))
+            #expect(leave.contains("access-control-allow-headers: authorization\r\n"))
+            #expect(leave.contains("vary: origin\r\n"))
+            for (method, fields) in [("OPTIONS", asks), ("GET", [proof])] {
+                let refused = try await Self.head(view, method, path, fields + [others])
+                #expect(refused.hasPrefix("http/1.1 403 ") && !refused.contains("access-control-"), "\(refused)")
+            }
+            let unproved = try await Self.head(view, "GET", path, [ours])
+            #expect(unproved.hasPrefix("http/1.1 401 ") && unproved.contains(shared), "\(unproved)")
+            let renewed = try await Self.head(view, "GET", path, [ours, proof])
+            #expect(renewed.hasPrefix("http/1.1 200 ") && renewed.contains(shared), "\(renewed)")
+            try await client.socket.close()
+        }
+    }
+
     @Test("a path is found again in a target, and only such a path")
     func paths() {
         for base in ["/echo", "/a/b", "/", "//evil"] {

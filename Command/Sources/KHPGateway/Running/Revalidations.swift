@@ -87,12 +87,41 @@ final class Revalidations: Sendable {
 
     /// Serves the requests of clients that were asked; all others get the server's own response.
     func serve(_ exchange: HTTPExchange) async throws {
-        guard exchange.request.method == .get, let name = Self.name(in: exchange.request.path ?? "") else { return }
+        let method = exchange.request.method
+        guard method == .get || method == .options, let name = Self.name(in: exchange.request.path ?? "") else { return }
         let (asked, services) = self.state.withLock { ($0.asked[name], $0.services) }
         guard let facts = asked?.facts, let service = services[facts.service], let door = service.authentication else {
             return
         }
-        let principal = try await exchange.authenticate(by: door)
+        let page = try Self.page(of: exchange, at: service)
+        if method == .options {
+            guard let page else { return }
+            var response = HTTPResponse(status: .noContent)
+            Self.share(&response.headerFields, with: page)
+            response.headerFields[.accessControlAllowMethods] = "GET"
+            response.headerFields[.accessControlAllowHeaders] = "authorization"
+            return try await exchange.respond(response)
+        }
+        var response: HandshakeResponse
+        do {
+            let principal = try await exchange.authenticate(by: door)
+            try self.judge(principal, name, facts, at: service)
+            // The first counts.
+            guard let asked = self.remove(name) else { return }
+            asked.settle(principal)
+            response = .text("The session goes on.\n")
+            response.headers[.cacheControl] = "no-store"
+        } catch let refusal as HandshakeResponse {
+            response = refusal
+            Self.share(&response.headers, with: page)
+            throw response
+        }
+        Self.share(&response.headers, with: page)
+        try await exchange.respond(response)
+    }
+
+    /// - Throws: the response to a proof that does not let the session go on.
+    private func judge(_ principal: Principal, _ name: String, _ facts: SessionFacts, at service: RunningService) throws {
         let proof = SessionFacts.Proof(principal: principal, address: facts.proof.address)
         let isSame = principal.name == facts.principal && principal.realm == facts.realm
         guard isSame, service.denial(of: proof, as: facts.subprotocol) == nil else {
@@ -102,11 +131,28 @@ final class Revalidations: Sendable {
         if let end = principal.expires, end <= facts.proof.principal?.expires ?? .min {
             throw HandshakeResponse.refuse(403, "This proof ends no later than the one before. Get another.\n")
         }
-        // The first counts.
-        guard let asked = self.remove(name) else { return }
-        asked.settle(principal)
-        var response = HandshakeResponse.text("The session goes on.\n")
-        response.headers[.cacheControl] = "no-store"
-        try await exchange.respond(response)
+    }
+
+    // MARK: Pages of other origins
+
+    /// The page that may read the response; `nil` where it is none of another origin. A browser asks for its leave before it
+    /// sends a proof, since the page is usually elsewhere than the gateway.
+    /// - Throws: the response to a page that the service does not let in.
+    private static func page(of exchange: HTTPExchange, at service: RunningService) throws -> String? {
+        guard let origin = exchange.request.headerFields[.origin],
+            let allowed = service.rules.rules.origins.allowed
+        else { return nil }
+        guard allowed.contains(where: { $0.allows(origin) }) else {
+            throw HandshakeResponse.refuse(403, "Pages of this origin may not use this service.\n")
+        }
+        return origin
+    }
+
+    /// Lets a page read a response, and send credentials for it (the CORS protocol of the Fetch standard).
+    private static func share(_ fields: inout HTTPFields, with page: String?) {
+        guard let page else { return }
+        fields[.accessControlAllowOrigin] = page
+        fields[.accessControlAllowCredentials] = "true"
+        fields[.vary] = "Origin"
     }
 }
