@@ -73,6 +73,17 @@ struct ConfigurationCheckTests {
                 + "127.0.0.1:PORT do not"
         ),
         Case(
+            "listeners with the names of other addresses",
+            "version: 1\nadmin: {listen: 127.0.0.1:0, probes: {listen: 127.0.0.1:0}}\nlisteners:\n"
+                + "  admin: {listen: 127.0.0.1:0}\n  probes: {listen: 127.0.0.1:0}\nservices: {s: {path: /s, type: echo}}",
+            "4:3: listeners.admin: is how the address of admin is told; give the listener another name",
+            "5:3: listeners.probes: is how the address of admin.probes is told; give the listener another name"
+        ),
+        Case(
+            "a listener with the name of an address that there is not",
+            "version: 1\nlisteners: {admin: {listen: 127.0.0.1:0}}\nservices: {s: {path: /s, type: echo}}"
+        ),
+        Case(
             "PROXY from nobody",
             Self.listener("{listen: 127.0.0.1:0, proxyProtocol: required, forwarded: forwarded}"),
             "3:43: listeners.a.proxyProtocol: needs trust: the addresses of the proxies that send the header",

@@ -79,8 +79,10 @@ final class Revalidations: Sendable {
 
     static func name(in target: String) -> String? {
         let path = target.prefix { $0 != "?" }
-        guard let mark = path.firstRange(of: Self.mark), mark.upperBound < path.endIndex else { return nil }
-        return String(path[mark.upperBound...])
+        // The path of the socket may have the same mark; a name has no slash.
+        guard let slash = path.lastIndex(of: "/"), path[...slash].hasSuffix(Self.mark) else { return nil }
+        let name = path[path.index(after: slash)...]
+        return name.isEmpty ? nil : String(name)
     }
 
     // MARK: Answers

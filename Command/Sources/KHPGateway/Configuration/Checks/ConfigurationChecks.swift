@@ -38,6 +38,7 @@ struct ConfigurationChecks {
         for listener in self.configuration.listeners {
             let key = "listeners.\(listener.name)"
             self.address(listener.listen, "\(key).listen", &addresses, &reading)
+            self.name(of: listener, key, &reading)
             if let url = listener.publicURL, url.lowercased().hasPrefix("ws:"), listener.tls != nil {
                 reading.error("\(key).publicURL", "begins with ws:// and the listener has TLS; write wss://")
             }
@@ -54,6 +55,21 @@ struct ConfigurationChecks {
         if let admin = self.configuration.admin {
             self.address(admin.listen, "admin.listen", &addresses, &reading)
             if let probes = admin.probes { self.address(probes.listen, "admin.probes.listen", &addresses, &reading) }
+        }
+    }
+
+    /// The names by which the addresses for operators are told, beside those of the listeners.
+    private func name(of listener: Configuration.Listener, _ key: String, _ reading: inout Reading) {
+        guard let admin = self.configuration.admin else { return }
+        if listener.name == "admin" {
+            reading.error(key, "is how the address of admin is told; give the listener another name", from: ["admin"])
+        }
+        if listener.name == "probes", admin.probes != nil {
+            reading.error(
+                key,
+                "is how the address of admin.probes is told; give the listener another name",
+                from: ["admin.probes"]
+            )
         }
     }
 
