@@ -157,6 +157,12 @@ struct ConfigurationCheckTests {
                 + "bytes that are no UTF-8 end their sessions; write frames: text for a protocol of text"
         ),
         Case(
+            "binary messages of others for clients that have none",
+            Self.service("{path: /s, type: broadcast, dialects: [rfc6455, hixie-76]}"),
+            "6:44: warning: services.s.dialects: clients of the older dialects that have no binary messages do not get "
+                + "those of the others"
+        ),
+        Case(
             "text messages for clients that have nothing else",
             Self.service("{path: /s, pool: mosquitto, frames: text, dialects: [rfc6455, hixie-76, whatwg-2010]}")
         ),

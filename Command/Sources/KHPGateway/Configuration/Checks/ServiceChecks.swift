@@ -251,7 +251,15 @@ extension ConfigurationChecks {
             // With the extended handshake the hixie dialects have them.
             dialect == .whatwg2010 || dialect != .rfc6455 && handshake.extended != .required
         }
-        guard isWithoutBinary, self.sendsBinary(service) else { return }
+        guard isWithoutBinary else { return }
+        if case .broadcast = service.kind {
+            reading.warning(
+                "\(key).dialects",
+                "clients of the older dialects that have no binary messages do not get those of the others",
+                from: ["\(key).extended"]
+            )
+        }
+        guard self.sendsBinary(service) else { return }
         reading.warning(
             "\(key).dialects",
             "clients of the older dialects that have no binary messages get text, and bytes that are no UTF-8 end their "
