@@ -90,7 +90,9 @@ final class Revalidations: Sendable {
     /// Serves the requests of clients that were asked; all others get the server's own response.
     func serve(_ exchange: HTTPExchange) async throws {
         let method = exchange.request.method
-        guard method == .get || method == .options, let name = Self.name(in: exchange.request.path ?? "") else { return }
+        guard method == .get || method == .options,
+            let name = Self.name(in: exchange.request.path ?? "")
+        else { return }
         let (asked, services) = self.state.withLock { ($0.asked[name], $0.services) }
         guard let facts = asked?.facts, let service = services[facts.service], let door = service.authentication else {
             return
@@ -123,7 +125,12 @@ final class Revalidations: Sendable {
     }
 
     /// - Throws: the response to a proof that does not let the session go on.
-    private func judge(_ principal: Principal, _ name: String, _ facts: SessionFacts, at service: RunningService) throws {
+    private func judge(
+        _ principal: Principal,
+        _ name: String,
+        _ facts: SessionFacts,
+        at service: RunningService
+    ) throws {
         let proof = SessionFacts.Proof(principal: principal, address: facts.proof.address)
         let isSame = principal.name == facts.principal && principal.realm == facts.realm
         guard isSame, service.denial(of: proof, as: facts.subprotocol) == nil else {
