@@ -140,7 +140,7 @@ extension ParserTable {
         HandshakeResponse conflict page wrong
         HostAndPort init
         HostNameAnswer init initiateAAAAQuery initiateAQuery
-        InputQueue put
+        InputQueue put putBack
         InteractiveCommand init
         JSONObject set
         JSONText read
@@ -158,7 +158,7 @@ extension ParserTable {
         Line init
         LineEditor feed rendered
         LineSplitter feed
-        ListenOptions address
+        ListenOptions address withoutBrackets
         ListeningSocket.Failure init
         LoadQuestions ask
         Login init
@@ -174,7 +174,7 @@ extension ParserTable {
         Number read
         OriginRule allows init
         OutgoingFrames forEach
-        OutgoingSource.Pending init
+        OutgoingSource.Pending init putBack
         PEM certificates checkPair key
         ParsedObject subscript
         PathPattern init
