@@ -49,7 +49,7 @@ final class CarrierGate: ChannelDuplexHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { self.endWatch() } else { self.watch(context) }
-        // What waits in the handler of frames goes first, and may fill the socket again.
+        // Frames that wait in the handler of frames go first, and may fill the socket again.
         context.fireChannelWritabilityChanged()
         guard self.hasHeldRead, context.channel.isWritable else { return }
         self.hasHeldRead = false

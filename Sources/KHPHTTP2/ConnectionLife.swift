@@ -70,7 +70,7 @@ final class ConnectionLife: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A stream's, or one that has been answered with GOAWAY.
-        if error is any NIOHTTP2Error { return }
+        if error is any NIOHTTP2Error || error is NIOHTTP2Errors.StreamError { return }
         context.close(promise: nil)
     }
 

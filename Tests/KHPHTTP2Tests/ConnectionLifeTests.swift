@@ -140,6 +140,8 @@ private final class Connection {
         struct Other: Error {}
         let connection = try Connection()
         connection.channel.pipeline.fireErrorCaught(NIOHTTP2Errors.streamClosed(streamID: 1, errorCode: .cancel))
+        let late = NIOHTTP2Errors.createdStreamAfterGoaway()
+        connection.channel.pipeline.fireErrorCaught(NIOHTTP2Errors.streamError(streamID: 3, baseError: late))
         #expect(!connection.isClosed)
         connection.channel.pipeline.fireErrorCaught(Other())
         #expect(connection.isClosed)

@@ -41,7 +41,7 @@ final class BroadcastSession: MessageHandler {
     func writabilityChanged(on socket: EventLoopSocket) { self.isCongested = !socket.isWritable }
 
     private func close(_ end: SessionEnd, _ socket: EventLoopSocket) {
-        // What the library has ended keeps that end.
+        // A session that the library has ended keeps that end.
         guard !socket.isClosing, self.endsFirst(end) else { return }
         socket.close(code: end.code ?? .normalClosure, reason: end.reason)
     }

@@ -18,7 +18,7 @@ final class EchoSession: MessageHandler {
     func opened(_ socket: EventLoopSocket) {
         self.session.buffered = { socket.bufferedAmount }
         self.session.close = { [weak self] end in
-            // What the library has ended keeps that end.
+            // A session that the library has ended keeps that end.
             guard let self, self.end == nil, !socket.isClosing else { return }
             self.end = end
             socket.close(code: end.code ?? .normalClosure, reason: end.reason)
