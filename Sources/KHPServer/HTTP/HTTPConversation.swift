@@ -35,8 +35,14 @@ struct HTTPConversation: Sendable {
         try await self.call { $0.begin(response, to: $1) }
     }
 
+    /// Waits for room until the piece can be written: where that throws, none of it has been.
     func write(_ piece: ByteBuffer) async throws(HTTPExchangeError) {
-        try await self.call { $0.write(piece, to: $1) }
+        while true {
+            switch await self.reply({ $0.write(piece, to: $1) }) {
+            case .now(let result): return try result.get()
+            case .later(let room): try await room.value()
+            }
+        }
     }
 
     func end() async throws(HTTPExchangeError) {
@@ -53,6 +59,15 @@ struct HTTPConversation: Sendable {
     private func call<Value: Sendable>(
         _ body: @escaping @Sendable (HTTPHandler, ServedHTTP) -> Reply<Value>
     ) async throws(HTTPExchangeError) -> Value {
+        switch await self.reply(body) {
+        case .now(let result): return try result.get()
+        case .later(let wait): return try await wait.value()
+        }
+    }
+
+    private func reply<Value: Sendable>(
+        _ body: @escaping @Sendable (HTTPHandler, ServedHTTP) -> Reply<Value>
+    ) async -> Reply<Value> {
         let reply: Reply<Value>
         if self.bound.eventLoop.inEventLoop {
             let (handler, exchange) = self.bound.value
@@ -67,10 +82,7 @@ struct HTTPConversation: Sendable {
                 }
             }
         }
-        switch reply {
-        case .now(let result): return try result.get()
-        case .later(let wait): return try await wait.value()
-        }
+        return reply
     }
 
     private func onLoop(_ body: @escaping @Sendable (HTTPHandler, ServedHTTP) -> Void) {

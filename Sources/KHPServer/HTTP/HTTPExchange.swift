@@ -54,6 +54,9 @@ public struct HTTPExchange: Sendable {
     /// Responds with a body that is there as a whole. For HEAD the body is counted and not sent.
     ///
     /// Date, Content-Length, Transfer-Encoding and Connection are the server's; a Date that is set stays.
+    ///
+    /// Returns once the client has taken so much that more may be sent, or the task is cancelled: the response is sent in
+    /// either case.
     /// - Parameters:
     ///   - response: the status, the reason where the usual one will not do, and the fields.
     ///   - body: the body, which 204 and 304 do not have.
@@ -89,6 +92,8 @@ public struct HTTPExchange: Sendable {
     /// connection for a client of HTTP/1.0.
     ///
     /// For HEAD `write` is called too, and nothing of what it writes is sent; it may look at `request.method`.
+    ///
+    /// The head and the end of the body are sent even where the task is cancelled; the pieces wait for room.
     /// - Returns: the result of `write`.
     /// - Throws: ``HTTPExchangeError``, and what `write` throws.
     public func respond<Result>(
@@ -105,10 +110,11 @@ public struct HTTPExchange: Sendable {
     public struct Writer: Sendable {
         let conversation: HTTPConversation
 
-        /// Sends a piece, and returns once more may be sent: no more than `Limits.sendBufferHighMark` and one piece waits for
-        /// a client that is slow to read.
-        /// - Throws: ``HTTPExchangeError`` where the client has gone, the task is cancelled, or the body becomes longer
-        ///   than the Content-Length.
+        /// Sends a piece once there is room for it: no more than `Limits.sendBufferHighMark` and one piece waits for a client
+        /// that is slow to read.
+        /// - Throws: ``HTTPExchangeError`` where the client has gone, the body becomes longer than the Content-Length, or
+        ///   the task is cancelled while there is no room. A piece for which ``HTTPExchangeError/Code/cancelled`` is thrown
+        ///   has not been sent, and may be written again.
         public func write(_ piece: ByteBuffer) async throws(HTTPExchangeError) {
             try await self.conversation.write(piece)
         }

@@ -75,9 +75,10 @@ extension HTTPHandler {
         }
     }
 
-    /// A piece leaves at once: what comes after it may take its time.
+    /// A piece leaves at once: what comes after it may take its time. Where there is no room it is not written, and is to be
+    /// tried again behind the wait.
     func write(_ piece: ByteBuffer, to exchange: ServedHTTP) -> Reply<Void> {
-        self.attempt(exchange, leavesAtOnce: true) { () throws(OrdinaryResponse.Fault) in
+        self.attempt(exchange, isPiece: true) { () throws(OrdinaryResponse.Fault) in
             try self.writePiece(piece, exchange)
         }
     }
@@ -136,20 +137,26 @@ extension HTTPHandler {
 
     // MARK: Writing
 
-    /// Writes a part of a response, and waits for room after it.
+    /// Writes a part of a response. A piece waits for room before it; the head, the end and a whole response behind them.
     private func attempt(
         _ exchange: ServedHTTP,
-        leavesAtOnce: Bool = false,
+        isPiece: Bool = false,
         _ body: () throws(OrdinaryResponse.Fault) -> Void
     ) -> Reply<Void> {
         guard !exchange.isOver, let context else { return .failed(.clientGone) }
+        if isPiece, !context.channel.isWritable {
+            // The client's time goes on, however often the application tries.
+            if !self.deadlines.has(.writing) { self.boundWriting(context) }
+            self.settle()
+            return exchange.waitForRoom()
+        }
         do throws(OrdinaryResponse.Fault) {
             try body()
         } catch {
             self.flushSoon(context)
             return .failed(HTTPExchangeError(error))
         }
-        if leavesAtOnce { self.flushNow(context) } else { self.flushSoon(context) }
+        if isPiece { self.flushNow(context) } else { self.flushSoon(context) }
         // A flush that fails closes the channel at once.
         guard !exchange.isOver else { return .failed(.clientGone) }
         guard !context.channel.isWritable else {
@@ -159,7 +166,8 @@ extension HTTPHandler {
         }
         self.boundWriting(context)
         self.settle()
-        return exchange.waitForRoom()
+        // It is written, whether its task is cancelled or not.
+        return isPiece ? .now(.success(())) : exchange.waitForRoom(whenCancelled: .success(()))
     }
 
     private func writeHead(

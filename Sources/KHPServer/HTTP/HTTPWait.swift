@@ -15,6 +15,12 @@ final class HTTPWait<Value: Sendable>: Sendable {
     }
 
     private let state = Mutex(State.begun)
+    private let whenCancelled: Outcome
+
+    /// - Parameter whenCancelled: the outcome where the task is cancelled.
+    init(whenCancelled: Outcome = .failure(.cancelled)) {
+        self.whenCancelled = whenCancelled
+    }
 
     /// `true` once it has its outcome, such as the task's cancellation.
     var isOver: Bool { self.state.withLock { if case .over = $0 { true } else { false } } }
@@ -50,7 +56,7 @@ final class HTTPWait<Value: Sendable>: Sendable {
                 if let outcome { continuation.resume(returning: outcome) }
             }
         } onCancel: {
-            self.complete(.failure(.cancelled))
+            self.complete(self.whenCancelled)
         }
         return try outcome.get()
     }

@@ -87,8 +87,11 @@ final class ServedHTTP {
 
     // MARK: Waits for room
 
-    func waitForRoom() -> HTTPConversation.Reply<Void> {
-        let wait = HTTPWait<Void>()
+    /// - Parameter whenCancelled: the outcome where the task is cancelled meanwhile.
+    func waitForRoom(whenCancelled: HTTPWait<Void>.Outcome = .failure(.cancelled)) -> HTTPConversation.Reply<Void> {
+        // A task that is cancelled and tries on would leave one each time.
+        self.writers.removeAll { $0.isOver }
+        let wait = HTTPWait<Void>(whenCancelled: whenCancelled)
         self.writers.append(wait)
         return .later(wait)
     }

@@ -282,6 +282,38 @@ struct HTTPExchangeTests {
         }
     }
 
+    @Test("a client gets the pieces whose writes returned, and none for which a cancelled one threw (threat I9)")
+    func cancelledWrites() async throws {
+        let written = Mutex(0)
+        let isDone = Gate()
+        let piece = ByteBuffer(repeating: 0x61, count: 64 * 1024)
+        try await serving { exchange in
+            try await exchange.respond(.init(status: .ok)) { writer in
+                await withTaskGroup(of: Int.self) { group in
+                    group.cancelAll()
+                    group.addTask {
+                        var count = 0
+                        for _ in 0..<1_000 where (try? await writer.write(piece)) != nil { count += 1 }
+                        return count
+                    }
+                    for await count in group { written.withLock { $0 += count } }
+                }
+                isDone.open()
+            }
+        } body: { port in
+            let reader = try await RawClient.connect(port)
+            try await reader.setReading(false)
+            try await reader.send(get("/", last))
+            await isDone.wait()
+            try await reader.setReading(true)
+            let answer = try await reader.receiveAll()
+            let count = written.withLock { $0 }
+            #expect(count > 0 && count < 1_000)
+            // The head and the end of the body are smaller than a piece.
+            #expect(answer.readableBytes / ("10000\r\n".utf8.count + piece.readableBytes + 2) == count)
+        }
+    }
+
     @Test("a client that goes cancels the task, with a reset or an orderly end")
     func gone() async throws {
         let ends = Gate()

@@ -66,7 +66,9 @@ final class InputQueue: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let ready = self.state.withLock { state in
-                    if state.returned != nil || !state.items.isEmpty || state.hasEnded || Task.isCancelled { return true }
+                    if state.returned != nil || !state.items.isEmpty || state.hasEnded || Task.isCancelled {
+                        return true
+                    }
                     state.waiter = continuation
                     return false
                 }
