@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import termios
+from pathlib import Path
 
 from support.check import Failed
 from support.patience import stretched
@@ -113,7 +114,18 @@ class Terminal:
         try:
             return await asyncio.wait_for(wait(), stretched(within))
         except asyncio.TimeoutError:
-            raise Failed(f"khp {' '.join(self.arguments)} did not end within {within} s") from None
+            raise Failed(f"khp {' '.join(self.arguments)} did not end within {within} s: {self._threads()}") from None
+
+    def _threads(self) -> str:
+        """Each thread of the process: its name, its state and the place in the kernel where it waits."""
+        told = []
+        for task in sorted(Path(f"/proc/{self.process.pid}/task").glob("*")):
+            try:
+                words = [(task / name).read_text() for name in ("comm", "stat", "wchan")]
+            except OSError:
+                continue
+            told.append(f"{words[0].strip()} {words[1].rpartition(') ')[2][0]} {words[2]}")
+        return ", ".join(told)
 
     async def remove(self) -> None:
         if self.process.returncode is None:
