@@ -151,7 +151,12 @@ class RawServer:
         loop = asyncio.get_running_loop()
         while True:
             connection, _ = await loop.sock_accept(self.socket)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                # Somebody else's, who is gone already: the next one is to be taken all the same.
+                connection.close()
+                continue
             index, self.count = self.count, self.count + 1
             self.tasks.append(asyncio.ensure_future(self._serve(connection, index)))
 
