@@ -1,4 +1,3 @@
-import Dispatch
 import Foundation
 import Synchronization
 
@@ -15,15 +14,10 @@ final class TerminalMode: Sendable {
         var redraw: @Sendable () -> Void
     }
 
-    /// Kept alive, and nothing else is done with them: Dispatch's sources are safe to share, without saying so.
-    private struct Sources: @unchecked Sendable {
-        var all: [any DispatchSourceSignal] = []
-    }
-
     /// Standard input.
     private let input: Int32
     private let saved = Mutex<Saved?>(nil)
-    private let sources = Mutex(Sources())
+    private let stops = Mutex<SignalSources?>(nil)
 
     init(input: Int32 = STDIN_FILENO) {
         self.input = input
@@ -88,27 +82,12 @@ final class TerminalMode: Sendable {
 
     /// Listens for SIGTSTP and SIGCONT from the first change of mode on.
     private func followStops() {
-        self.sources.withLock { sources in
-            guard sources.all.isEmpty else { return }
-            let registered = DispatchGroup()
-            sources.all = [(SIGTSTP, self.stop), (SIGCONT, self.goOn)].map { number, handler in
-                let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-                source.setEventHandler { handler() }
-                registered.enter()
-                source.setRegistrationHandler { registered.leave() }
-                source.resume()
-                return source
-            }
-            _ = registered.wait(timeout: .now() + 1)
-            #if canImport(Darwin)
-                // Elsewhere the sources put handlers of their own in place, which this would take away.
-                signal(SIGTSTP, SIG_IGN)
-            #endif
+        self.stops.withLock { stops in
+            if stops == nil { stops = SignalSources([SIGTSTP: { self.stop() }, SIGCONT: { self.goOn() }]) }
         }
     }
 
     /// Stops the process as Ctrl-Z asks, with the terminal as the shell left it.
-    @Sendable
     private func stop() {
         self.saved.withLock { saved in
             if var undo = saved { tcsetattr(undo.descriptor, TCSADRAIN, &undo.mode) }
@@ -118,7 +97,6 @@ final class TerminalMode: Sendable {
     }
 
     /// Takes the terminal again, unless the process goes on in the background: there a change of mode would stop it.
-    @Sendable
     private func goOn() {
         let redraw = self.saved.withLock { saved -> (@Sendable () -> Void)? in
             guard var again = saved, tcgetpgrp(again.descriptor) == getpgrp() else { return nil }

@@ -1,7 +1,6 @@
 // The one way to end: whoever changes something that outlives the process registers how to undo it, and every end undoes
 // all of it: a return, a failure, a lost output, a signal.
 
-import Dispatch
 import Foundation
 import Synchronization
 
@@ -15,14 +14,9 @@ final class Shutdown: Sendable {
         var undos: [Undo] = []
         var signals = 0
         var listener: AsyncStream<Int32>.Continuation?
-        var sources = Sources()
+        var sources: SignalSources?
         /// Has what a prompt changed undone, while somebody is being asked.
         var interruptPrompt: (@Sendable () -> Void)?
-    }
-
-    /// Kept alive, and nothing else is done with them: Dispatch's sources are safe to share, without saying so.
-    private struct Sources: @unchecked Sendable {
-        var all: [any DispatchSourceSignal] = []
     }
 
     private let console: Console
@@ -101,26 +95,12 @@ final class Shutdown: Sendable {
         return stream
     }
 
-    /// Listens for signals on a thread that no blocked task holds up.
+    /// Listens for signals from here on.
     func trap() {
-        guard self.state.withLock({ $0.sources.all.isEmpty }) else { return }
-        let registered = DispatchGroup()
-        let sources = [SIGINT, SIGTERM].map { number -> any DispatchSourceSignal in
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { self.received(number) }
-            registered.enter()
-            source.setRegistrationHandler { registered.leave() }
-            source.resume()
-            return source
-        }
-        // From here on somebody listens: an interrupt before that has ended the process as ever, and none is lost.
-        _ = registered.wait(timeout: .now() + 1)
-        #if canImport(Darwin)
-            // Elsewhere the sources put handlers of their own in place, which this would take away.
-            for number in [SIGINT, SIGTERM] { signal(number, SIG_IGN) }
-        #endif
-        let kept = Sources(all: sources)
-        self.state.withLock { $0.sources = kept }
+        guard self.state.withLock({ $0.sources == nil }) else { return }
+        // An interrupt before that has ended the process as ever.
+        let sources = SignalSources([SIGINT: { self.received(SIGINT) }, SIGTERM: { self.received(SIGTERM) }])
+        self.state.withLock { $0.sources = sources }
     }
 
     /// Has a prompt ended by any signal while the body runs.
