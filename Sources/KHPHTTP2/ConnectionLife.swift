@@ -29,7 +29,7 @@ final class ConnectionLife: ChannelInboundHandler {
     var mostStreams = Int.max
     /// The last stream that the peer takes, from its GOAWAY; `nil` before that.
     private var lastStream: HTTP2StreamID?
-    private(set) var isLeaving = false
+    private var isLeaving = false
     private var idle: Scheduled<Void>?
     private var context: ChannelHandlerContext?
 

@@ -61,18 +61,16 @@ extension WebSocketServer.HTTP2: StreamProtocol {
 
     package func setUp(_ channel: any Channel, _ carrier: StreamCarrier) throws {
         let life = ConnectionLife(.init(first: carrier.firstStream, next: TimeAmount(self.idleTime)))
-        let bound = NIOLoopBound(life, eventLoop: channel.eventLoop)
         let frames = NIOHTTP2Handler(
             mode: .server,
             eventLoop: channel.eventLoop,
             connectionConfiguration: self.connection(carrier.limits),
             streamConfiguration: self.streams(carrier.limits),
-            streamDelegate: StreamCount(life: bound)
+            streamDelegate: StreamCount(life: NIOLoopBound(life, eventLoop: channel.eventLoop))
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
                 let handler = StreamHandler(ServerExchange(), isServer: true) { stream, exchange in
-                    // Behind our GOAWAY nothing begins, whatever the client makes of it.
-                    try !bound.value.isLeaving && carrier.take(stream, opensByConnect: exchange.isConnect)
+                    try carrier.take(stream, opensByConnect: exchange.isConnect)
                 }
                 try stream.pipeline.syncOperations.addHandler(handler)
             }
